@@ -1,0 +1,72 @@
+"""odesim: how SGD learns sparse targets, plateau by plateau; reduced-dynamics ODEs beside full-network SGD.
+
+Public names load on first use, so importing the package costs neither numba nor scipy nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from odesim.checks import InputError as InputError
+    from odesim.checks import RunError as RunError
+    from odesim.comparison import Comparison as Comparison
+    from odesim.comparison import compare as compare
+    from odesim.complexity import leap as leap
+    from odesim.complexity import leap_path as leap_path
+    from odesim.experiment import Experiment as Experiment
+    from odesim.flows.overlap import OverlapFlow as OverlapFlow
+    from odesim.network import Network as Network
+    from odesim.plateaus import Plateau as Plateau
+    from odesim.plateaus import PlateauRule as PlateauRule
+    from odesim.plateaus import find_plateaus as find_plateaus
+    from odesim.plotting.comparison import plot_comparison as plot_comparison
+    from odesim.plotting.overlaps import plot_overlaps as plot_overlaps
+    from odesim.plotting.plateaus import plot_plateaus as plot_plateaus
+    from odesim.resolve import BlockedTerm as BlockedTerm
+    from odesim.resolve import blocked_terms as blocked_terms
+    from odesim.resolve import stable_step as stable_step
+    from odesim.runner import run as run
+    from odesim.sgd.full import SGD as SGD
+    from odesim.targets.series import Target as Target
+    from odesim.training import Training as Training
+    from odesim.trajectory import Status as Status
+    from odesim.trajectory import Trajectory as Trajectory
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "checks": ("InputError", "RunError"),
+    "comparison": ("Comparison", "compare"),
+    "complexity": ("leap", "leap_path"),
+    "experiment": ("Experiment",),
+    "flows.overlap": ("OverlapFlow",),
+    "network": ("Network",),
+    "plateaus": ("Plateau", "PlateauRule", "find_plateaus"),
+    "plotting.comparison": ("plot_comparison",),
+    "plotting.overlaps": ("plot_overlaps",),
+    "plotting.plateaus": ("plot_plateaus",),
+    "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
+    "runner": ("run",),
+    "sgd.full": ("SGD",),
+    "targets.series": ("Target",),
+    "training": ("Training",),
+    "trajectory": ("Status", "Trajectory"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room, once."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'odesim' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"odesim.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,63 @@
+"""``@kernel``: the one numba decorator, with flags in one place and a cache that knows all kernel sources."""
+
+import functools
+import hashlib
+from pathlib import Path
+
+from numba import njit
+from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache
+
+ROOT = Path(__file__).parent
+
+# Everything fast-math allows except nnan and ninf: with those isnan() compiles to False and a diverging run
+# goes unseen.
+FASTMATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
+
+
+@functools.cache
+def source_stamp() -> str:
+    """Return a hash of every kernel file (``_*.py``) of the package: an edit in any of them recompiles all."""
+    digest = hashlib.sha256()
+    for path in sorted(ROOT.rglob("_*.py")):
+        if path.name != "__init__.py":
+            digest.update(str(path.relative_to(ROOT)).encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _stamped(locator: type) -> type:
+    """numba's locator, with all kernel sources as the stamp in place of the function's own file."""
+    return type(f"Stamped{locator.__name__}", (locator,), {"get_source_stamp": lambda self: source_stamp()})
+
+
+class _Implementation(CompileResultCacheImpl):
+    # NUMBA_CACHE_DIR, the folder of the source, the user's cache folder: numba's own order.
+    _locator_classes = [_stamped(locator) for locator in CacheImpl._locator_classes[:3]]  # noqa: RUF012
+
+
+class _KernelCache(FunctionCache):
+    _impl_class = _Implementation
+
+    def save_overload(self, sig, data):
+        """Save if the disk allows it: a full disk costs the next start some seconds, never this run."""
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            self.disable()
+
+
+def kernel(function=None, **options):
+    """Compile lazily with the package's flags; cached on disk where a folder can be written, uncached elsewhere.
+
+    The error model is NumPy's: a division by zero gives inf instead of a branch that stops vectorisation.
+    Options override njit's, as in ``@kernel(inline="always")``.
+    """
+    if function is None:
+        return functools.partial(kernel, **options)
+    flags = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, **options}
+    dispatcher = njit(**flags)(function)
+    try:
+        dispatcher._cache = _KernelCache(function)
+    except RuntimeError:
+        pass  # read-only install without a writable home
+    return dispatcher

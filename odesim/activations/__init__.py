@@ -1,0 +1,1 @@
+"""Activations: Gaussian moments and pair kernels."""

@@ -1,0 +1,104 @@
+"""Pair kernels K(q1, q12, q2; b1, b2) = E[σ(λ1+b1) σ(λ2+b2)] and their partials, summed over a second layer.
+
+For every neuron j, with (j, l) the pair of neurons and l running over all:
+ka[j] = Σ_l a_l K_jl, k1[j] = Σ_l a_l ∂K_jl/∂q1, kb[j] = Σ_l a_l ∂K_jl/∂b1, and the matrix k12[j, l] = ∂K_jl/∂q12.
+"""
+
+import math
+
+from odesim._jit import kernel
+from odesim.activations._moments import ERF
+from odesim.activations._normal import ROOT_2, arcsine, density, distribution, distribution2
+
+TWO_OVER_PI = 2.0 / math.pi
+
+
+@kernel
+def pairs_erf(Q, a, t, ka, k1, k12):
+    """erf without biases: K = (2/π) asin u, u = Q_jl t_j t_l, t = (1 + q)^{−1/2}; t is filled on the way."""
+    n = a.size
+    for j in range(n):
+        t[j] = 1.0 / math.sqrt(1.0 + Q[j, j])
+    for j in range(n):
+        row, slopes, tj = Q[j], k12[j], t[j]
+        value, inner = 0.0, 0.0
+        for l in range(n):
+            scale = tj * t[l]
+            u = row[l] * scale
+            g = TWO_OVER_PI / math.sqrt(1.0 - u * u)
+            slopes[l] = g * scale
+            inner += a[l] * g * u
+            value += a[l] * arcsine(u)
+        ka[j] = TWO_OVER_PI * value
+        k1[j] = -0.5 * tj * tj * inner
+
+
+@kernel
+def pair_erf_value(q1, q12, q2, b1, b2):
+    """K for erf with biases: 4Φ₂(x1, x2; q12/√(t1 t2)) − 2Φ(x1) − 2Φ(x2) + 1, t = 1 + q, x = b/√t."""
+    s1, s2 = math.sqrt(1.0 + q1), math.sqrt(1.0 + q2)
+    x1, x2 = b1 / s1, b2 / s2
+    joint = distribution2(x1, x2, q12 / (s1 * s2))
+    return 4.0 * joint - 2.0 * distribution(x1) - 2.0 * distribution(x2) + 1.0
+
+
+@kernel
+def pairs_erf_biased(Q, a, b, ka, k1, kb, k12):
+    """erf with biases: the partials of `pair_erf_value` in closed form, D = t1 t2 − q12²."""
+    n = a.size
+    for j in range(n):
+        t1, value, by_q, by_b = 1.0 + Q[j, j], 0.0, 0.0, 0.0
+        front = 2.0 * density(b[j] / math.sqrt(t1)) / math.sqrt(t1)
+        for l in range(n):
+            q12, t2 = Q[j, l], 1.0 + Q[l, l]
+            D = t1 * t2 - q12 * q12
+            exponent = (t2 * b[j] ** 2 - 2.0 * q12 * b[j] * b[l] + t1 * b[l] ** 2) / (2.0 * D)
+            slope = TWO_OVER_PI * math.exp(-exponent) / math.sqrt(D)
+            shift = front * math.erf((b[l] - q12 * b[j] / t1) / math.sqrt(2.0 * D / t1))
+            k12[j, l] = slope
+            value += a[l] * pair_erf_value(Q[j, j], q12, Q[l, l], b[j], b[l])
+            by_b += a[l] * shift
+            by_q += a[l] * 0.5 * (-b[j] / t1 * shift - q12 / t1 * slope)
+        ka[j], k1[j], kb[j] = value, by_q, by_b
+
+
+@kernel
+def pairs_relu(Q, a, b, ka, k1, kb, k12):
+    """ReLU with or without biases: x = b1/s1, y = b2/s2, P = Φ₂(x, y; ρ), and the limits at ρ = ±1."""
+    n = a.size
+    for j in range(n):
+        s1, value, by_q, by_b = math.sqrt(Q[j, j]), 0.0, 0.0, 0.0
+        x = b[j] / s1
+        for l in range(n):
+            s2 = math.sqrt(Q[l, l])
+            y = b[l] / s2
+            # √(q1 q2), not s1 s2: on the diagonal this ratio is exactly 1
+            rho = max(-1.0, min(1.0, Q[j, l] / math.sqrt(Q[j, j] * Q[l, l])))
+            r = math.sqrt((1.0 - rho) * (1.0 + rho))
+            P = distribution2(x, y, rho) if x != 0.0 or y != 0.0 else 0.25 + math.asin(rho) / (2.0 * math.pi)
+            mu, mu_x = y - rho * x, x - rho * y
+            if r > 0.0:
+                A, B = density(y) * distribution(mu_x / r), density(x) * distribution(mu / r)
+                edge = r * math.exp(-0.5 * (x * x + mu * mu / (r * r))) / (2.0 * math.pi)
+                ramp = mu * distribution(mu / r) + r * density(mu / r)
+            else:
+                A = density(y) * (1.0 if mu_x > 0.0 else (0.5 if mu_x == 0.0 else 0.0))
+                B = density(x) * (1.0 if mu > 0.0 else (0.5 if mu == 0.0 else 0.0))
+                edge, ramp = 0.0, max(mu, 0.0)
+            k12[j, l] = P
+            value += a[l] * s1 * s2 * ((x * y + rho) * P + x * A + y * B + edge)
+            by_b += a[l] * s2 * (y * P + A + rho * B)
+            by_q += a[l] * density(x) / (2.0 * s1) * s2 * ramp
+        ka[j], k1[j], kb[j] = value, by_q, by_b
+
+
+@kernel
+def pair_sums(code, biased, Q, a, b, t, ka, k1, kb, k12):
+    """Fill the four sums for the activation with this code; kb only with biases (``biased``) or ReLU."""
+    if code != ERF:
+        pairs_relu(Q, a, b, ka, k1, kb, k12)
+    elif biased:
+        pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
+    else:
+        kb[:] = 0.0
+        pairs_erf(Q, a, t, ka, k1, k12)

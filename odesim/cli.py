@@ -1,0 +1,220 @@
+"""The command line: flags are the fields of an Experiment; nothing is computed here."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import itertools
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from odesim import __version__
+from odesim.checks import InputError, RunError, choice
+
+if TYPE_CHECKING:
+    from odesim.experiment import Experiment, Result
+
+DONE, ENDED_EARLY, BAD_INPUT = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return 0 when done, 1 when ended early with what it has kept, 2 for bad input."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words and words[0] in COMMANDS:
+            return COMMANDS[words[0]](words[1:])
+        if words and not words[0].startswith("-"):
+            choice("command", words[0], tuple(COMMANDS))
+        _top_parser().parse_args(words)
+        raise InputError(f"no command; give one of {', '.join(COMMANDS)}, as in odesim compare 'z1*z2'")
+    except InputError as error:
+        return _complain(error, BAD_INPUT)
+    except RunError as error:
+        return _complain(error, ENDED_EARLY)
+    except MemoryError as error:
+        return _complain(
+            f"too little memory ({error}); lower network.width, network.dim or run.points", BAD_INPUT
+        )
+    except KeyboardInterrupt:
+        return _complain("interrupted; files already written are kept", ENDED_EARLY)
+
+
+def compare(words: list[str]) -> int:
+    """Compare: integrate the ODE, run SGD from the same weights, draw, write and print how they agree."""
+    from odesim import files
+
+    flags = parse(_compare_parser(), words)
+    experiment = _experiment(flags)
+    start = experiment.start
+    out = files.writable_folder(flags.out)
+    if not flags.quiet:
+        print(_heading(start), flush=True)
+    for blocked in start.blocked:
+        print(f"odesim: warning: {blocked.message}", file=sys.stderr)
+    result = experiment.run(
+        progress=False if flags.quiet else None, ready=lambda name, run: run.save(out / f"{name}.npz")
+    )
+    _write(result, out)
+    if not flags.quiet and result.comparison is not None:
+        print(f"{result.comparison.text()}\nwritten to {out}")
+    return DONE if result.failure is None else _complain(result.failure, ENDED_EARLY)
+
+
+COMMANDS = {"compare": compare}
+
+
+def _heading(start: Any) -> str:
+    """What is known before the run: the target, its leap, and the levels with what ends each."""
+    path = start.path
+    ends = [
+        f"  {level:.4g} until {label} is learned"
+        for level, label in zip(path.plateau_levels, path.labels, strict=False)
+    ]
+    head = f"target {start.target}: leap {path.leap}, predicted plateaus of the risk"
+    return "\n".join([head, *ends, f"  {path.plateau_levels[-1]:.4g} at the end"])
+
+
+def _write(result: Result, out: Path) -> None:
+    """Write what stands beside the trajectories; one that fails does not keep the others away."""
+    from odesim.files import write_json
+
+    writers = [
+        lambda: result.experiment.save(out / "config.toml"),
+        lambda: write_json(out / "summary.json", result.summary()),
+        lambda: _draw(result, out / "compare.png"),
+    ]
+    with contextlib.ExitStack() as stack:
+        for writer in reversed(writers):
+            stack.callback(writer)
+
+
+def _draw(result: Result, path: Path) -> None:
+    if result.comparison is not None:
+        from odesim import plot_comparison
+
+        figure = plot_comparison(result.comparison).get_figure(root=True)
+        assert figure is not None
+        figure.savefig(path, dpi=150)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with errors of one line, raised."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see {self.prog} --help")
+
+
+def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    """Parse words of which the expression, or a flag's value, may begin with a minus."""
+    takes_value = {flag: action.nargs != 0 for action in parser._actions for flag in action.option_strings}
+    flags: list[str] = []
+    rest: list[str] = []
+    queue = iter(words)
+    for word in queue:
+        if word == "--":
+            rest.extend(queue)
+        elif takes_value.get(word):
+            flags.append("=".join([word, *itertools.islice(queue, 1)]))
+        elif word.startswith("--") or word in takes_value:
+            flags.append(word)
+        else:
+            rest.append(word)
+    return parser.parse_args([*flags, "--", *rest] if rest else flags)
+
+
+def _experiment(flags: argparse.Namespace) -> Experiment:
+    """Return the experiment the flags describe: the file or the demo, then --set, then the named flags."""
+    from odesim.experiment import Experiment, options
+
+    texts: dict[str, str] = {}
+    for pair in flags.set:
+        name, equals, text = pair.partition("=")
+        if not equals:
+            raise InputError(f"--set {pair} has no value; write it as in --set network.dim=400")
+        texts[name.strip()] = text.strip()
+    given = {name: vars(flags).get(name) for name in options()} | {"target.expression": flags.expression}
+    texts |= {name: text for name, text in given.items() if text is not None}
+    base = Experiment() if flags.config is None else Experiment.load(flags.config)
+    return base.replace({name: _value(name, text) for name, text in texts.items()})
+
+
+def _value(name: str, text: str) -> Any:
+    """Turn text into a value of the kind that the dotted name holds; the experiment checks its bounds."""
+    from odesim.experiment import find_option, kind_of
+
+    kind = kind_of(find_option(name))
+    if kind == "str":
+        return text
+    if kind == "bool":
+        return choice(name, text.lower(), ("true", "false")) == "true"
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    raise InputError(f"{name}={text!r} is not a number; give one")
+
+
+def _flag(name: str, metadata: Any) -> str | None:
+    """The flag of a field: declared, or made from its name for the thresholds of plateaus."""
+    table, key = name.split(".")
+    return f"--plateau-{key}" if table == "plateaus" else metadata.get("flag")
+
+
+def _help(one: Any) -> str:
+    """Help of a field, its choices and its default."""
+    text = one.metadata.get("help", f"threshold {one.name!r} of the plateau rule")
+    choices = f", {' or '.join(one.metadata['choices'])}" if "choices" in one.metadata else ""
+    default = "" if one.default is None else f" (default: {one.default})"
+    return (text + choices + default).replace("%", "%%")
+
+
+def _complain(message: Any, code: int) -> int:
+    """Print one line on stderr and return the exit code."""
+    print("odesim: error:", " ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    text = f"commands: {', '.join(COMMANDS)}; each has its own --help"
+    parser = _Parser(
+        prog="odesim",
+        usage="odesim compare [EXPR] [options]",
+        description="How SGD learns sparse targets, plateau by plateau.",
+        epilog=text,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"odesim {__version__}")
+    return parser
+
+
+def _compare_parser() -> argparse.ArgumentParser:
+    """One flag for every field that has one."""
+    from odesim.experiment import options
+
+    about = "Integrate the ODE, run SGD from the same weights, draw, write and print how they agree."
+    parser = _Parser(prog="odesim compare", description=about, allow_abbrev=False)
+    parser.add_argument(
+        "expression", nargs="?", metavar="EXPR", help="polynomial in z1, z2, ... (default: z1 + z1*z2*z3)"
+    )
+    parser.add_argument(
+        "--config", metavar="FILE", help="TOML file of an experiment; other flags override it"
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", default="results", help="folder for the results (default: results)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
+    parser.add_argument(
+        "--set", metavar="NAME=VALUE", action="append", default=[], help="any field, as in network.dim=400"
+    )
+    for name, one in options().items():
+        flag = _flag(name, one.metadata)
+        if flag is None:
+            continue
+        if isinstance(one.default, bool):
+            parser.add_argument(
+                flag, dest=name, action="store_const", const="false", help=f"drop {one.metadata['help']}"
+            )
+        else:
+            parser.add_argument(flag, dest=name, metavar=name.split(".")[1].upper(), help=_help(one))
+    return parser

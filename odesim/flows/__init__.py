@@ -1,0 +1,1 @@
+"""Flows: the reduced dynamics."""

@@ -1,0 +1,1 @@
+"""Integrators: methods as data, one adaptive loop."""

@@ -1,0 +1,123 @@
+"""Network: who learns, and from which start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from odesim import checks, seeds
+from odesim.activations.catalogue import Activation, activation_named
+from odesim.targets.series import Target
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """Two-layer network f(x) = sum_j a_j sigma(<w_j, x> + b_j) at its start.
+
+    Attributes
+    ----------
+    dim : int
+        Input dimension d.
+    activation : Activation
+        sigma.
+    m : array (N, P)
+        Overlaps of the neurons with the support coordinates, m_jr = w_jr.
+    R : array (N, N)
+        Gram matrix of the residuals v_j = w_j minus its support part; Q = m m^T + R.
+    a, b : arrays (N,)
+        Second layer and biases.
+    weights : array (N, d), optional
+        W itself, which full SGD needs; ``None`` where only the overlaps were kept.
+    """
+
+    dim: int
+    activation: Activation
+    m: NDArray[np.float64]
+    R: NDArray[np.float64]
+    a: NDArray[np.float64]
+    b: NDArray[np.float64]
+    weights: NDArray[np.float64] | None = None
+
+    @property
+    def width(self) -> int:
+        """Number of neurons N."""
+        return self.a.size
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether any bias differs from zero."""
+        return bool(self.b.any())
+
+    @classmethod
+    def random(
+        cls,
+        target: Target,
+        *,
+        width: int,
+        dim: int,
+        activation: str | Activation = "erf",
+        second_layer: float = 0.5,
+        biases: float = 0.0,
+        rng: Any = 0,
+    ) -> Network:
+        """Draw W ~ N(0, 1/d), a_j = ±``second_layer``, b_j ~ Unif[−``biases``, ``biases``].
+
+        The normals are drawn coordinate by coordinate, so the same ``rng`` and width give the same overlaps
+        m·√d at every ``dim``, and the same signs and biases.
+
+        Raises
+        ------
+        InputError
+            For a width below 1, a dim below the target's coordinates, a value that is not finite or an
+            unknown activation.
+        """
+        width = checks.integer("network.width", width, low=1, remedy="give the number of neurons")
+        dim = _dimension(dim, target)
+        scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
+        radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
+        normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
+        W = normals.standard_normal((dim, width)).T / np.sqrt(dim)
+        signs = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1)).choice([-1.0, 1.0], width)
+        b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
+        return cls.from_weights(target, W, scale * signs, b, activation=activation)
+
+    @classmethod
+    def from_weights(
+        cls,
+        target: Target,
+        weights: ArrayLike,
+        a: ArrayLike,
+        b: ArrayLike | None = None,
+        *,
+        activation: str | Activation = "erf",
+    ) -> Network:
+        """Start from given W (N, d), a (N,) and b (N,); the support is the first P coordinates.
+
+        Raises
+        ------
+        InputError
+            For shapes that do not fit or entries that are not finite.
+        """
+        shape = np.shape(weights)
+        if len(shape) != 2 or shape[0] < 1:
+            raise checks.InputError(f"network.weights has shape {shape}; give an array (width, dim)")
+        width, dim = shape[0], _dimension(shape[1], target)
+        W = checks.array("network.weights", weights, (width, dim))
+        second = checks.array("network.a", a, (width,))
+        bias = np.zeros(width) if b is None else checks.array("network.b", b, (width,))
+        kind = activation if isinstance(activation, Activation) else activation_named(activation)
+        v = W[:, target.P :]
+        return cls(dim, kind, W[:, : target.P].copy(), v @ v.T, second, bias, W)
+
+
+def _dimension(dim: Any, target: Target) -> int:
+    """Check dim >= P."""
+    number = checks.integer("network.dim", dim, low=1, remedy="give the input dimension")
+    if number < target.P:
+        raise checks.InputError(
+            f"network.dim={number} is below the target's {target.P} coordinates; raise dim or drop z{target.P}"
+        )
+    return number

@@ -1,0 +1,84 @@
+"""What the pictures share: a figure without global state, colours, step axis, lines and bands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim.trajectory import Trajectory, quantile_of_runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Floats = NDArray[np.float64]
+
+# Okabe and Ito's colours, told apart with any common colour blindness.
+FLOW_COLOUR, RUNS_COLOUR = "#0072B2", "#D55E00"
+COORDINATE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D55E00")
+INK = "#444444"
+SMALL = 8.5
+
+
+def new_axes(*heights: float) -> list[Axes]:
+    """Return one Axes a height, in inches, stacked on a figure of their own with a common step axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9.0, sum(heights) + 0.8), layout="constrained")
+    grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
+    return list(grid[:, 0])
+
+
+def step_axis(ax: Axes, *trajectories: Trajectory, label: bool = True) -> None:
+    """Make x a logarithmic axis of SGD steps that begins a decade before the risk first moves by 2 %."""
+    last = max(int(one.steps[-1]) for one in trajectories)
+    first = min(_first_move(one) for one in trajectories)
+    ax.set_xscale("log")
+    ax.set_xlim(max(1.0, min(first / 10, last / 100)), max(last, 2))
+    if label:
+        ax.set_xlabel("SGD steps")
+
+
+def time_axis(ax: Axes, trajectory: Trajectory) -> None:
+    """Add flow time on the upper side."""
+    if trajectory.steps.size < 2:
+        return
+    eta = trajectory.time[-1] / trajectory.steps[-1]
+    top = ax.secondary_xaxis("top", functions=(lambda s: s * eta, lambda t: t / eta))
+    top.set_xlabel("flow time t = η·steps")
+
+
+def draw(ax: Axes, steps: NDArray[np.int64], values: Floats, colour: str, label: str = "") -> None:
+    """Draw a single run (T,) as a line, an ensemble (S, T) as its median over bands of 25–75 % and 10–90 %.
+
+    ``label`` names the line in the legend, and the bands with it unless it is empty.
+    """
+    x, values = steps[1:], values[..., 1:]  # step 0 has no place on a logarithmic axis
+    if values.ndim == 1:
+        ax.plot(x, values, color=colour, lw=1.8, label=label or None, zorder=4)
+        return
+    low, q25, median, q75, high = quantile_of_runs(values, [0.1, 0.25, 0.5, 0.75, 0.9])
+    named = bool(label) and values.shape[0] > 1
+    ax.plot(x, median, color=colour, lw=1.3, ls=(0, (4, 2)), label=label or None, zorder=5)
+    ax.fill_between(x, q25, q75, color=colour, alpha=0.30, lw=0, label="25–75 % of runs" if named else None)
+    ax.fill_between(x, low, high, color=colour, alpha=0.15, lw=0, label="10–90 % of runs" if named else None)
+
+
+def legend(ax: Axes, **where: Any) -> None:
+    """Add a legend in the pictures' style."""
+    ax.legend(fontsize=SMALL, frameon=True, framealpha=0.9, edgecolor="none", borderaxespad=0.3, **where)
+
+
+def tidy(ax: Axes) -> None:
+    """Take away what carries no information."""
+    ax.spines[["right"]].set_visible(False)
+    ax.tick_params(labelsize=SMALL + 0.5)
+    ax.margins(x=0)
+
+
+def _first_move(trajectory: Trajectory) -> float:
+    """First positive step at which the median risk has moved by 2 % from its start."""
+    risk = trajectory.median("risk")
+    moved = np.flatnonzero(np.abs(risk - risk[0]) > 0.02 * abs(risk[0]))
+    return float(trajectory.steps[max(moved[0], 1)] if moved.size else trajectory.steps[-1])

@@ -1,0 +1,157 @@
+"""Picture of the risk: curves, predicted levels, detected plateaus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from odesim.plateaus import Plateau, PlateauRule, find_plateaus
+from odesim.plotting.figures import (
+    FLOW_COLOUR,
+    INK,
+    RUNS_COLOUR,
+    SMALL,
+    draw,
+    legend,
+    new_axes,
+    step_axis,
+    tidy,
+    time_axis,
+)
+from odesim.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from odesim.complexity import LeapPath
+
+RISK_LABEL = "population risk  ½E[(h − f)²]"
+LABEL_GAP = 0.055
+"""Least distance of two labels at the right margin, as a share of the axis."""
+
+
+def plot_plateaus(
+    trajectory: Trajectory,
+    path: LeapPath | None = None,
+    ax: Axes | None = None,
+    *,
+    rule: PlateauRule | None = None,
+) -> Axes:
+    """Draw the risk of one run or an ensemble, the predicted levels and the plateaus that were found.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        An ensemble is drawn as its median over bands of quantiles.
+    path : LeapPath, optional
+        Its levels are drawn dashed, each with the terms whose learning ends it.
+    ax : matplotlib Axes, optional
+        Where to draw; by default a figure of its own, ``ax.figure``.
+    rule : PlateauRule, optional
+        What counts as a plateau.
+
+    Returns
+    -------
+    matplotlib Axes
+    """
+    if ax is None:
+        (ax,) = new_axes(4.2)
+    step_axis(ax, trajectory)
+    draw_risk(ax, trajectory)
+    if path is not None:
+        draw_levels(ax, path)
+    shade(ax, find_plateaus(trajectory, path, rule=rule), predicted=path is not None)
+    finish_risk(ax, trajectory, path=path)
+    return ax
+
+
+def draw_risk(ax: Axes, trajectory: Trajectory) -> None:
+    """Draw the risk curve or bands, named for the legend."""
+    if trajectory.ensemble:
+        name = f"{trajectory.kind or 'runs'}, median of {trajectory.seeds} runs"
+        draw(ax, trajectory.steps, trajectory.risk, RUNS_COLOUR, name)
+    else:
+        draw(ax, trajectory.steps, trajectory.risk, FLOW_COLOUR, _line_name(trajectory))
+
+
+def draw_levels(ax: Axes, path: LeapPath) -> None:
+    """Draw the predicted levels, each with the terms whose learning ends it at the right margin."""
+    for k, level in enumerate(path.plateau_levels):
+        ax.axhline(level, color=INK, lw=0.9, ls=(0, (5, 4)), zorder=2, label=None if k else "predicted level")
+
+
+def shade(ax: Axes, plateaus: list[Plateau], *, predicted: bool = True) -> None:
+    """Shade each plateau and write its level above it; say so where no term predicts it."""
+    for k, one in enumerate(plateaus):
+        left, right = max(one.start_step, 0.5), one.end_step
+        label = None if k else "detected plateau"
+        ax.axvspan(left, right, color=INK, alpha=0.09, lw=0, zorder=0, label=label)
+        note = f"{one.level:.2f}" + ("\nnot predicted" if predicted and one.matched is None else "")
+        left = max(left, ax.get_xlim()[0])
+        at_edge = one.kind == "final"
+        ax.annotate(
+            note, (right if at_edge else np.sqrt(left * right), one.level), xytext=(-3 * at_edge, 7),
+            textcoords="offset points", ha="right" if at_edge else "center",
+            va="bottom", fontsize=SMALL, color=INK, zorder=6,
+        )  # fmt: skip
+
+
+def strip(ax: Axes, plateaus: list[Plateau]) -> None:
+    """Mark plateaus by a bar along the lower edge."""
+    for k, one in enumerate(plateaus):
+        ax.plot(
+            [max(one.start_step, 0.5), one.end_step], [0.016, 0.016], transform=ax.get_xaxis_transform(),
+            color=RUNS_COLOUR, lw=4, alpha=0.6, solid_capstyle="butt",
+            label=None if k else "plateau of SGD's median",
+        )  # fmt: skip
+
+
+def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None) -> None:
+    """Set limits, labels, upper axis and legend."""
+    levels = path.plateau_levels if path is not None else ()
+    top = 1.12 * max(*levels, *(_height(one) for one in trajectories), 1e-12)
+    ax.set_ylim(-0.05 * top, top)
+    ax.set_ylabel(RISK_LABEL)
+    if path is not None:
+        _name_levels(ax, path)
+    tidy(ax)
+    time_axis(ax, trajectories[0])
+    legend(ax, loc="lower left", bbox_to_anchor=(0.0, 0.055))
+
+
+def _name_levels(ax: Axes, path: LeapPath) -> None:
+    """Write beside each level which terms end it, without letting the labels touch."""
+    bottom, top = ax.get_ylim()
+    places = _spread([(level - bottom) / (top - bottom) for level in path.plateau_levels], LABEL_GAP)
+    names = [*(f"until {_short(label)} is learned" for label in path.labels), "all terms learned"]
+    for level, place, name in zip(path.plateau_levels, places, names, strict=True):
+        ax.annotate(
+            f"{level:.3g}  {name}", (1.0, level), xycoords=("axes fraction", "data"), xytext=(1.02, place),
+            textcoords="axes fraction", fontsize=SMALL, color=INK, va="center", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": INK, "lw": 0.6, "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip
+
+
+def _spread(places: list[float], gap: float) -> list[float]:
+    """Move falling places apart to at least ``gap``, upwards from the lowest."""
+    out: list[float] = []
+    for place in reversed(places):
+        out.append(max(place, out[-1] + gap) if out else place)
+    return out[::-1]
+
+
+def _short(label: str, most: int = 2) -> str:
+    """Keep the first terms of a long sum."""
+    terms = label.split(" + ")
+    return label if len(terms) <= most else " + ".join(terms[:most]) + f" + {len(terms) - most} more"
+
+
+def _height(trajectory: Trajectory) -> float:
+    """Highest risk worth showing: of a run that blows up, twice its start."""
+    risk = trajectory.median("risk")
+    return float(min(np.nanmax(np.where(np.isfinite(risk), risk, np.nan)), 2 * risk[0]))
+
+
+def _line_name(trajectory: Trajectory) -> str:
+    return f"ODE ({trajectory.kind})" if "flow" in trajectory.kind else trajectory.kind or "run"

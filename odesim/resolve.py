@@ -1,0 +1,111 @@
+"""What can be known before a run: terms that no start can learn, and a step size that is stable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim.activations.catalogue import CATALOGUE, Activation
+from odesim.network import Network
+from odesim.targets.series import Target
+from odesim.training import Training
+
+SAFETY = 4.0
+"""How far below the edge of stability the suggested step stays: curvature grows as the network learns."""
+
+
+@dataclass(frozen=True)
+class BlockedTerm:
+    """A term of the target that the network can never have, because a Gaussian moment vanishes.
+
+    Attributes
+    ----------
+    term : tuple of int
+        The exponents S.
+    label : str
+        The term in words, such as ``z1*z2``.
+    degree : int
+        |S|: the term enters with the moment c_degree = E[sigma^(degree)].
+    activation : str
+        Whose moment it is.
+    """
+
+    term: tuple[int, ...]
+    label: str
+    degree: int
+    activation: str
+
+    @property
+    def message(self) -> str:
+        """One line: the term, the moment, what frees it."""
+        others = [name for name, kind in CATALOGUE.items() if not _vanishes(kind, self.degree)]
+        swap = f", or another activation ({', '.join(others)})" if others else ""
+        return (
+            f"{self.label} cannot be learned: it needs the moment c_{self.degree}, which vanishes for "
+            f"{self.activation} without biases; give biases (--biases 1, Network.random(biases=1.0)){swap}"
+        )
+
+
+def blocked_terms(target: Target, network: Network, training: Training) -> list[BlockedTerm]:
+    """Return the terms of the target that the network cannot represent at any time of the run.
+
+    A term h_S reaches neuron j through coefficient_S * prod_r m_jr^S_r * c_|S|(q_j, b_j) alone. While all
+    biases are zero and frozen, c_k vanishes for every q at each k >= 2 of one parity: even for erf, which is
+    odd and so lacks the constant as well, odd for ReLU. Neither gradient nor network ever holds such a term.
+    Terms of degree 1 are never blocked.
+    """
+    if network.has_biases or training.eta_b > 0:
+        return []
+    kind = network.activation
+    return [
+        BlockedTerm(term, target.label(term), sum(term), kind.name)
+        for term in sorted(target.terms, key=lambda term: (sum(term), term))
+        if _vanishes(kind, sum(term))
+    ]
+
+
+def stable_step(network: Network, target: Target, training: Training | None = None) -> float:
+    """Return a step size eta at which SGD from this start is stable, on the safe side.
+
+    One step on a sample changes the network's output there by -eta * error * K, with K = |x|^2 sum_j a_j^2
+    sigma'_j^2 + kappa_a sum_j sigma_j^2, and contracts while eta * K < 2. K is averaged at the start with
+    |x|^2 = d, enlarged by E[h^2]/sum_j a_j^2 E[sigma_j^2] where the output still has to grow, and divided by
+    ``SAFETY``. kappa_a = eta_a/eta, 1 without ``training``.
+    """
+    kappa = 1.0 if training is None else training.rate_a / training.eta
+    value, slope = _second_moments(network)
+    output = float(network.a**2 @ value)
+    energy = target.energy + target.constant**2
+    growth = max(1.0, energy / output) if output > 0 else 1.0
+    curvature = growth * network.dim * float(network.a**2 @ slope) + kappa * float(value.sum())
+    return 2.0 / (SAFETY * curvature)
+
+
+def stable_eta_d(network: Network, target: Target, training: Training) -> float:
+    """Return eta * dim to try after ``training`` diverged: stable, at most a quarter of it, two digits."""
+    eta = min(stable_step(network, target, training), training.eta / 4)
+    return float(f"{eta * network.dim:.1e}")
+
+
+def _vanishes(kind: Activation, degree: int) -> bool:
+    """Whether c_degree(q, b = 0) = 0 for all q; an odd function has no mean either."""
+    if degree > 0:
+        return kind.blocks(degree)
+    points = np.array([0.7, 1.9])
+    return bool(np.allclose(kind.function(-points), -kind.function(points), rtol=1e-12))
+
+
+def _second_moments(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """E[sigma^2] and E[sigma'^2] of every neuron at the start, by the trapezoid rule in G on [-8, 8].
+
+    An even number of nodes keeps them off 0, where ReLU has its kink.
+    """
+    nodes = np.linspace(-8.0, 8.0, 256)
+    weights = np.exp(-(nodes**2) / 2)
+    weights /= weights.sum()
+    scale = np.sqrt((network.m**2).sum(axis=1) + np.diagonal(network.R))
+    x = network.b[:, None] + scale[:, None] * nodes
+    kind = network.activation
+    return kind.function(x) ** 2 @ weights, kind.derivative(x) ** 2 @ weights

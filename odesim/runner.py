@@ -1,0 +1,210 @@
+"""run: one verb for every dynamics; checks, output grid, progress and provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+import threading
+import time
+from importlib import metadata
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from odesim import checks
+from odesim import seeds as streams
+from odesim.integrate.grids import step_grid, steps_at
+from odesim.job import Dynamics, Job
+from odesim.network import Network
+from odesim.targets.series import Target
+from odesim.training import Training
+from odesim.trajectory import Status, Trajectory
+
+
+def run(
+    dynamics: Dynamics,
+    target: Target,
+    network: Network,
+    training: Training,
+    *,
+    steps: int | None = None,
+    points: int = 300,
+    spacing: str = "log",
+    t_eval: ArrayLike | None = None,
+    seeds: int = 1,
+    rng: Any = 0,
+    progress: bool | None = None,
+) -> Trajectory:
+    """Run a dynamics from the network's start and record it on an output grid.
+
+    Parameters
+    ----------
+    dynamics : Dynamics
+        ``OverlapFlow(...)``, ``SGD(...)`` or anything else with a ``simulate(job)``.
+    target, network, training
+        What is learned, by whom, at which rates.
+    steps : int
+        The horizon in SGD steps; ``points`` of them, ``"log"`` or ``"linear"`` in ``spacing``, are recorded.
+    t_eval : array, optional
+        Flow times t = eta * step to record, in place of ``steps``; each moves to its nearest step.
+    seeds : int
+        Number of independent data streams (a flow has none).
+    rng : int, SeedSequence or Generator
+        Parent of the data streams; the same one gives the same numbers again.
+    progress : bool, optional
+        Whether to draw a bar on stderr; by default on a terminal only.
+
+    Returns
+    -------
+    Trajectory
+        With ``settings``, ``versions`` and ``seconds`` (wall time) filled in. A run that ended early is
+        returned too: its ``status`` says why, and its later rows are NaN.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of bounds or two of them do not fit each other.
+    """
+    started = time.perf_counter()
+    grid = _grid(steps, points, spacing, t_eval, training.eta)
+    count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
+    _check_fit(target, network)
+    job = Job(target, network, training, grid, count, streams.seed_sequence(rng))
+    with _Bar(type(dynamics).__name__, progress) as bar:
+        trajectory = dynamics.simulate(dataclasses.replace(job, progress=bar))
+    return dataclasses.replace(
+        trajectory,
+        settings=_settings(dynamics, job, "times" if steps is None else spacing),
+        versions=versions(),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a result depends on: odesim, Python, NumPy, SciPy, numba."""
+    import odesim
+
+    found = {"odesim": odesim.__version__, "python": platform.python_version()}
+    return found | {name: metadata.version(name) for name in ("numpy", "scipy", "numba")}
+
+
+class EarlyEnd(NamedTuple):
+    """How a trajectory failed to reach its horizon."""
+
+    status: Status
+    text: str
+
+
+def early_end(trajectory: Trajectory) -> EarlyEnd | None:
+    """Say how many runs ended early, after which recorded step, and why; None if all arrived."""
+    status = np.ravel(trajectory.status)
+    ended = np.flatnonzero(status != Status.DONE)
+    if ended.size == 0:
+        return None
+    recorded = np.isfinite(np.atleast_2d(trajectory.risk)[ended]).sum(axis=1)
+    first = int(np.argmin(recorded))
+    last = trajectory.steps[max(int(recorded[first]) - 1, 0)]
+    why = Status(int(status[ended[first]]))
+    who = f"{ended.size} of {status.size} runs" if trajectory.ensemble else "the run"
+    return EarlyEnd(why, f"{trajectory.kind}: {who} ended early, after step {last}: {why.text}")
+
+
+def _grid(
+    steps: int | None, points: int, spacing: str, t_eval: ArrayLike | None, eta: float
+) -> NDArray[np.int64]:
+    if (steps is None) == (t_eval is None):
+        raise checks.InputError("run.steps and run.t_eval say the same thing; give exactly one of them")
+    return steps_at(t_eval, eta) if t_eval is not None else step_grid(steps, points, spacing)
+
+
+def _check_fit(target: Target, network: Network) -> None:
+    """Refuse what no dynamics can run; which data laws it knows, each dynamics checks itself."""
+    check_target(target)
+    if network.m.shape[1] != target.P:
+        raise checks.InputError(
+            f"network.m has {network.m.shape[1]} support coordinates, the target {target.P}; "
+            "draw the network for this target"
+        )
+
+
+def check_target(target: Target) -> None:
+    """Refuse a target without any term to learn.
+
+    Raises
+    ------
+    InputError
+        If the target is constant.
+    """
+    if not target.energy > 0:
+        raise checks.InputError(
+            f"target={str(target)!r} is constant; give a target with a term in some coordinate"
+        )
+
+
+def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
+    """Return what was run as plain JSON values."""
+    network = job.network
+    options: dict[str, Any] = dataclasses.asdict(dynamics) if dataclasses.is_dataclass(dynamics) else {}
+    return {
+        "target": {"expression": str(job.target), "data": job.target.data},
+        "network": {
+            "dim": network.dim,
+            "width": network.width,
+            "activation": network.activation.name,
+            "second_layer": float(np.abs(network.a).max()),
+            "biases": float(np.abs(network.b).max()),
+        },
+        "training": dataclasses.asdict(job.training),
+        "dynamics": {
+            "name": type(dynamics).__name__,
+            **{key: _plain(value) for key, value in options.items()},
+        },
+        "run": {
+            "steps": int(job.steps[-1]),
+            "points": job.steps.size,
+            "spacing": spacing,
+            "seeds": job.seeds,
+            "rng": _plain(job.rng),
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value that says the same: a seed by its entropy, anything unknown by its text."""
+    if isinstance(value, np.random.SeedSequence):
+        keys = list(value.spawn_key)
+        return {"entropy": value.entropy, "spawn_key": keys} if keys else value.entropy
+    if isinstance(value, np.generic):
+        return value.item()
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+class _Bar:
+    """A progress bar that any thread may move, forwards only; silent where it is not wanted."""
+
+    def __init__(self, label: str, show: bool | None) -> None:
+        self._lock = threading.Lock()
+        self._bar: Any = None
+        if sys.stderr.isatty() if show is None else show:
+            from tqdm import tqdm
+
+            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+            self._bar = tqdm(total=1.0, desc=label, bar_format=form, file=sys.stderr, leave=False)
+
+    def __call__(self, share: float) -> None:
+        if self._bar is not None:
+            with self._lock:
+                self._bar.update(max(min(share, 1.0) - self._bar.n, 0.0))
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.refresh()
+            self._bar.close()

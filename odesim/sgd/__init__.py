@@ -1,0 +1,1 @@
+"""Full-network SGD, the judge."""

@@ -1,0 +1,299 @@
+"""SGD: the real network in d dimensions, trained sample by sample; the judge of every reduction."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim import checks, seeds
+from odesim.job import Job
+from odesim.network import Network
+from odesim.sgd import _full as kernels
+from odesim.targets.series import Target
+from odesim.trajectory import Status, Trajectory
+
+Array = NDArray[np.float64]
+
+MEMORY_SHARE = 0.5
+"""Share of the machine's memory that a run may ask for."""
+
+MAX_WIDTH_OF_Q = 64
+"""Up to this width the trajectory keeps Q = W Wᵀ."""
+
+BLOW_UP = 1e8
+"""A forward pass beyond this many times the start's own scale ends the run as diverged."""
+
+WORK_A_CALL = 1e8
+"""Operations between two looks at the progress bar and the stop flag: about 20 ms."""
+
+ROW_PADDING, NEURON_PADDING = 16, 16  # whole vectors, so that no loop has a scalar remainder
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Online SGD of the whole network, one fresh Gaussian sample a step, all data seeds from one start.
+
+    Every step uses one forward pass for all updates: with Δ = y − f(x), w_j += eta Δ a_j σ'_j x,
+    a_j += eta_a Δ σ_j, b_j += eta_b Δ a_j σ'_j.
+
+    Parameters
+    ----------
+    dtype : str
+        ``float64`` or ``float32`` for W and its products with x. The second layer, the biases and the
+        overlaps are float64 in both; the samples are the same in both, of float32 resolution.
+    threads : int, optional
+        Seeds that run at a time; default all, up to the number of cores. It does not change the results.
+
+    Raises
+    ------
+    InputError
+        For another dtype or a number of threads below 1.
+    """
+
+    dtype: str = "float64"
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.choice("dtype", self.dtype, ("float64", "float32"))
+        if self.threads is not None:
+            checks.integer("threads", self.threads, low=1, remedy="leave it out for one a core")
+
+    def simulate(self, job: Job) -> Trajectory:
+        """Train once for every data seed and record risk and overlaps at ``job.steps``.
+
+        A run that diverges ends with a status and the step in its message; ctrl-C ends all runs with the rows
+        recorded so far.
+
+        Raises
+        ------
+        InputError
+            If the network has no weights, the data are not Gaussian or the memory does not suffice.
+        """
+        threads = min(job.seeds, self.threads or os.cpu_count() or 1)
+        _check(job, np.dtype(self.dtype), threads)
+        ensemble = _Ensemble(job, np.dtype(self.dtype))
+        _in_threads(ensemble, threads)
+        return ensemble.trajectory()
+
+
+@dataclass
+class _State:
+    """Zero-padded weights of one run after ``step`` steps; between calls a multiple of four."""
+
+    W: NDArray[Any]
+    a: Array
+    b: Array
+    step: int = 0
+
+    @classmethod
+    def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
+        """Copy the start weights, padded: an even number of rows, each a whole number of vectors long."""
+        rows, columns = _padded_shape(network)
+        state = cls(np.zeros((rows, columns), dtype), *np.zeros((2, _padded(network.width, NEURON_PADDING))))
+        assert network.weights is not None
+        state.W[: network.width, : network.dim] = network.weights
+        state.a[: network.width], state.b[: network.width] = network.a, network.b
+        return state
+
+    def copy(self) -> _State:
+        """Return a state that shares no arrays."""
+        return _State(self.W.copy(), self.a.copy(), self.b.copy(), self.step)
+
+
+@dataclass
+class _Ensemble:
+    """All runs of a job and the rows recorded so far."""
+
+    job: Job
+    dtype: np.dtype[Any]
+    rows: dict[str, Array] = field(init=False)
+    status: NDArray[np.int64] = field(init=False)
+    message: list[str] = field(init=False)
+    done: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        S, T, N, P = self.job.seeds, self.job.steps.size, self.job.network.width, self.job.target.P
+        shapes = {"risk": (), "m": (N, P), "a": (N,), "b": (N,)}
+        if self._narrow:
+            shapes["Q"] = (N, N)
+        self.rows = {name: np.full((S, T, *shape), np.nan) for name, shape in shapes.items()}
+        self.status = np.full(S, Status.INTERRUPTED, dtype=np.int64)
+        self.message = [Status.INTERRUPTED.text] * S
+        self.done = [0] * S
+
+    def run(self, index: int) -> None:
+        """Run one seed from its start to the last output step, or to an early end."""
+        state, constants = _State.start(self.job.network, self.dtype), _constants(self.job, index)
+        for row, step in enumerate(self.job.steps.tolist()):
+            status = self._advance(state, index, step - step % kernels.GROUP, constants)
+            seen = state
+            if status == Status.DONE and step > state.step:  # inside a group: look ahead on a copy
+                seen = state.copy()
+                status = _advance(seen, step - seen.step, self.job.network, constants)
+            if status == Status.DONE and not self._record(index, row, seen):
+                status = Status.NOT_FINITE
+            if status != Status.DONE:
+                return self._end(index, status, seen.step)
+            self._progress(index, step)
+        self._end(index, Status.DONE, state.step)
+
+    def trajectory(self) -> Trajectory:
+        """Return what was recorded."""
+        biased = self.job.network.has_biases or self.job.training.eta_b > 0
+        rows: dict[str, Any] = self.rows | ({} if biased else {"b": None})
+        return Trajectory(
+            self.job.steps,
+            self.job.time,
+            **rows,
+            status=self.status,
+            message=tuple(self.message),
+            kind="SGD",
+        )
+
+    def _advance(self, state: _State, index: int, until: int, constants: tuple[Any, ...]) -> Status:
+        """Advance to the step ``until``, a multiple of four, in calls that are short enough to be stopped."""
+        network = self.job.network
+        length = _steps_a_call(network)
+        while state.step < until:
+            if self.job.stop.is_set():
+                return Status.INTERRUPTED
+            status = _advance(state, min(length, until - state.step), network, constants)
+            if status != Status.DONE:
+                return status
+            self._progress(index, state.step)
+        return Status.INTERRUPTED if self.job.stop.is_set() else Status.DONE
+
+    def _record(self, index: int, row: int, state: _State) -> bool:
+        """Write one row; False, with nothing written, if it is not finite."""
+        job, N = self.job, self.job.network.width
+        seen = {"m": np.empty((N, job.target.P)), "Q": np.empty((N, N)), "a": state.a[:N], "b": state.b[:N]}
+        kernels.overlaps(state.W, seen["m"], seen["Q"])
+        if not all(np.isfinite(values).all() for values in seen.values()):
+            return False
+        for name in seen.keys() & self.rows.keys():
+            self.rows[name][index, row] = seen[name]
+        if not self._narrow:
+            self.rows["risk"][index, row] = self._risk(**seen)
+        return True
+
+    def _risk(self, m: Array, Q: Array, a: Array, b: Array) -> Array:
+        from odesim.flows.overlap import risk_of
+
+        return risk_of(self.job.target, self.job.network.activation, m, Q, a, b)
+
+    @property
+    def _narrow(self) -> bool:
+        return self.job.network.width <= MAX_WIDTH_OF_Q
+
+    def _end(self, index: int, status: Status, step: int) -> None:
+        """Note why a run ended; with Q kept, its risks are quicker found all at once."""
+        if self._narrow:
+            self.rows["risk"][index] = self._risk(
+                **{name: self.rows[name][index] for name in ("m", "Q", "a", "b")}
+            )
+        self.status[index] = status
+        where = "" if status == Status.DONE else f"at step {step}: "
+        self.message[index] = where + status.text
+
+    def _progress(self, index: int, step: int) -> None:
+        self.done[index] = step
+        self.job.progress(sum(self.done) / max(self.job.seeds * int(self.job.steps[-1]), 1))
+
+
+def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:
+    """Take ``count`` steps in place."""
+    status, state.step = kernels.advance(
+        state.W, state.a, state.b, network.width, network.dim, state.step, count, *constants
+    )
+    return Status(status)
+
+
+def _constants(job: Job, index: int) -> tuple[Any, ...]:
+    """Return the kernel's arguments that stay the same through one run."""
+    seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+    training = job.training
+    rates = np.array([training.eta, training.rate_a, training.eta_b])
+    bound = BLOW_UP * _scale(job.network, job.target)
+    return seed, job.network.activation.code, rates, float(training.noise), bound, tuple(job.target.arrays())
+
+
+def _scale(network: Network, target: Target) -> float:
+    """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target."""
+    spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + np.diagonal(network.R)) + np.abs(network.b)
+    outputs = np.abs(network.a) @ np.maximum(spread, 1.0)
+    return float(1.0 + spread.sum() + outputs + np.sqrt(target.energy + target.constant**2))
+
+
+def _in_threads(ensemble: _Ensemble, threads: int) -> None:
+    """Run all seeds; ctrl-C stops them, and so does an error in one of them, which is raised."""
+    stop = ensemble.job.stop
+    with ThreadPoolExecutor(threads, thread_name_prefix="sgd") as pool:
+        runs = [pool.submit(ensemble.run, index) for index in range(ensemble.job.seeds)]
+        try:
+            _, unfinished = wait(runs, return_when=FIRST_EXCEPTION)
+            if unfinished:
+                stop.set()
+        except KeyboardInterrupt:
+            stop.set()
+            wait(runs)
+    for run in runs:
+        run.result()
+
+
+def _steps_a_call(network: Network) -> int:
+    """Steps that take a few hundredths of a second."""
+    work = 1000 + 20 * network.width + 10 * network.dim + network.width * network.dim
+    return kernels.GROUP * max(1, int(WORK_A_CALL / (kernels.GROUP * work)))
+
+
+def _padded(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple
+
+
+def _padded_shape(network: Network) -> tuple[int, int]:
+    return _padded(network.width, 2), _padded(network.dim, ROW_PADDING)
+
+
+def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
+    """Refuse what this dynamics cannot run."""
+    if job.target.data != "gaussian":
+        raise checks.InputError(f"data={job.target.data!r} has no SGD yet; use data='gaussian'")
+    if job.network.weights is None:
+        raise checks.InputError(
+            "network.weights=None, but SGD trains the weights themselves; "
+            "use Network.random(...) or Network.from_weights(...)"
+        )
+    if job.network.m.shape[1] != job.target.P:
+        raise checks.InputError(
+            f"network.m has {job.network.m.shape[1]} support coordinates, the target {job.target.P}; "
+            "draw the network for this target"
+        )
+    _check_memory(job, dtype, threads)
+
+
+def _check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
+    """Refuse, before anything is allocated, what may not fit."""
+    memory = _physical_memory()
+    N, P = job.network.width, job.target.P
+    rows, columns = _padded_shape(job.network)
+    row = 1 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else 0)
+    need = 2 * threads * rows * columns * dtype.itemsize + 8 * job.seeds * job.steps.size * row
+    if memory and need > MEMORY_SHARE * memory:
+        raise checks.InputError(
+            f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "
+            f"{job.steps.size} points needs {need / 1e9:.1f} GB, above {MEMORY_SHARE:.0%} of this machine's "
+            f"{memory / 1e9:.1f} GB; lower one of them, dynamics.threads or use dtype='float32'"
+        )
+
+
+def _physical_memory() -> int:
+    """Bytes of memory, 0 where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0

@@ -1,0 +1,242 @@
+"""Trajectory: what a run leaves behind, of whatever dynamics; Status: why it ended."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from odesim import files
+from odesim.checks import InputError
+
+Floats = NDArray[np.float64]
+
+
+class Status(IntEnum):
+    """Why a run ended; `text` says it with a remedy."""
+
+    DONE = 0
+    DIVERGED = 1
+    NOT_FINITE = 2
+    STEP_TOO_SMALL = 3
+    INTERRUPTED = 4
+
+    @property
+    def text(self) -> str:
+        """One line for a reader, with what to do about it."""
+        return _TEXTS[self]
+
+
+_TEXTS = {
+    Status.DONE: "reached the last step",
+    Status.DIVERGED: "the weights grew without bound; take a smaller step size",
+    Status.NOT_FINITE: "a value became NaN or infinite; take a smaller step size or a smaller start",
+    Status.STEP_TOO_SMALL: "the integrator's step fell below the spacing of floats; loosen rtol and atol, "
+    "or take a smaller step size if the risk was growing",
+    Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
+}
+
+_PER_RUN = ("risk", "m", "a", "b", "Q")
+_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3}
+_OPTIONAL = ("b", "Q", "noise_rate")
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """One run, or an ensemble of runs that share their output grid.
+
+    In the shapes below ``...`` is empty for a single run (a flow) and (S,) for an ensemble of S data seeds,
+    also at S = 1. Row 0 is step 0; rows after a run's early end are NaN.
+
+    Attributes
+    ----------
+    steps : int64 array (T,)
+        SGD steps, increasing from 0.
+    time : array (T,)
+        Flow time t = eta * steps.
+    risk : array (..., T)
+        Population risk ½E[(h − f)²], without label noise.
+    m : array (..., T, N, P)
+        Overlaps of the neurons with the support coordinates.
+    a : array (..., T, N)
+        Second layer.
+    b : array (..., T, N), optional
+        Biases; None where there are none.
+    Q : array (..., T, N, N), optional
+        W Wᵀ; None where it was not kept.
+    status : int array (...)
+        A `Status` for each run.
+    message : str or tuple of str
+        The status in words, one a run.
+    noise_rate : array (T, N), optional
+        Growth of m_jr² by SGD's noise per unit of flow time, (eta d) Γ_jj; flows only.
+    kind : str
+        The dynamics, in words ("overlap flow", "SGD").
+    settings, versions : dict
+        What was run, and with which software; both JSON-able.
+    seconds : float
+        Wall-clock time of the run.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit together or the grid does not increase from step 0.
+    """
+
+    steps: NDArray[np.int64]
+    time: Floats
+    risk: Floats
+    m: Floats
+    a: Floats
+    b: Floats | None = None
+    Q: Floats | None = None
+    status: NDArray[np.int64] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
+    message: str | tuple[str, ...] = ""
+    noise_rate: Floats | None = None
+    kind: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_grid(self.steps, self.time)
+        lead = np.shape(self.risk)[:-1]
+        if len(lead) > 1:
+            raise InputError(f"risk has shape {np.shape(self.risk)}; give (T,) or (seeds, T)")
+        for name in _PER_RUN:
+            _check_shape(name, getattr(self, name), (*lead, self.steps.size), _AXES[name])
+        if self.noise_rate is not None:
+            _check_shape("noise_rate", self.noise_rate, (self.steps.size,), 2)
+        status = np.broadcast_to(np.asarray(self.status, dtype=np.int64), lead).copy()
+        object.__setattr__(self, "status", status)
+        object.__setattr__(self, "message", _one_a_run(self.message, lead))
+
+    @property
+    def ensemble(self) -> bool:
+        """Whether there is a seed axis."""
+        return self.risk.ndim == 2
+
+    @property
+    def seeds(self) -> int:
+        """Number of runs."""
+        return self.risk.shape[0] if self.ensemble else 1
+
+    def __len__(self) -> int:
+        return self.seeds
+
+    def __getitem__(self, index: int) -> Trajectory:
+        """Return one run without the seed axis; a single run has the index 0."""
+        if not -self.seeds <= index < self.seeds:
+            raise IndexError(f"run {index} of {self.seeds}")
+        if not self.ensemble:
+            return self
+        fields = {name: getattr(self, name) for name in _PER_RUN if getattr(self, name) is not None}
+        rows: dict[str, Any] = {name: value[index] for name, value in fields.items()}
+        return replace(self, **rows, status=self.status[index], message=self.message[index])
+
+    def mean(self, name: str) -> Floats:
+        """Mean over the runs of the field ``name``, shape (T, ...); runs that have ended do not count.
+
+        Where every run has ended it is NaN. This holds for `stderr`, `median` and `quantile` alike.
+        """
+        values = self._runs(name)
+        alive = ~np.isnan(values)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            return np.where(alive, values, 0.0).sum(axis=0) / alive.sum(axis=0)
+
+    def stderr(self, name: str) -> Floats:
+        """Standard error of `mean`, shape (T, ...); NaN where fewer than two runs are left."""
+        values = self._runs(name)
+        count = (~np.isnan(values)).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            squares = np.nansum((values - self.mean(name)) ** 2, axis=0)
+            return np.sqrt(squares / np.where(count > 1, (count - 1) * count, np.nan))
+
+    def median(self, name: str) -> Floats:
+        """Pointwise median over the runs, shape (T, ...)."""
+        return self.quantile(name, 0.5)
+
+    def quantile(self, name: str, q: ArrayLike) -> Floats:
+        """Pointwise quantile over the runs, shape (T, ...), with an axis before it if ``q`` is an array."""
+        return quantile_of_runs(self._runs(name), q)
+
+    def save(self, path: files.PathLike) -> None:
+        """Write everything to one npz file; ``np.load(path)["risk"]`` reads it too.
+
+        Raises
+        ------
+        InputError
+            If the folder does not exist or ``settings`` cannot be put in JSON.
+        RunError
+            If the disk refuses; a file that was there before is then untouched.
+        """
+        names = ("steps", "time", *_PER_RUN, "noise_rate", "status")
+        arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        about = {name: getattr(self, name) for name in ("message", "settings", "versions", "seconds")}
+        files.save_npz(path, "trajectory", arrays, {**about, "dynamics": self.kind})
+
+    @classmethod
+    def load(cls, path: files.PathLike) -> Trajectory:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, truncated, altered or not a trajectory.
+        """
+        arrays, about = files.load_npz(path, "trajectory")
+        fields: dict[str, Any] = {**arrays, **about}
+        try:
+            message = fields.pop("message")
+            message = message if isinstance(message, str) else tuple(message)
+            return cls(kind=fields.pop("dynamics"), message=message, **fields)
+        except (TypeError, KeyError) as error:
+            raise InputError(f"{path} lacks the fields of a trajectory ({error}); write it again") from error
+
+    def _runs(self, name: str) -> Floats:
+        """Field with a seed axis in any case."""
+        values = getattr(self, name, None) if name in _PER_RUN else None
+        if values is None:
+            known = [one for one in _PER_RUN if getattr(self, one) is not None]
+            raise InputError(f"name={name!r} is no field of these runs; choose one of {', '.join(known)}")
+        return values if self.ensemble else values[None]
+
+
+def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:
+    """Quantile over the first axis, where NaN marks a run that has ended; NaN where all have."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.nanquantile(values, np.asarray(q, dtype=np.float64), axis=0)
+
+
+def _check_grid(steps: NDArray[np.int64], time: Floats) -> None:
+    """Steps are integers that increase from 0, with one time each."""
+    if np.ndim(steps) != 1 or not np.issubdtype(np.asarray(steps).dtype, np.integer) or np.size(steps) == 0:
+        raise InputError(f"steps has shape {np.shape(steps)}; give whole numbers, shape (T,)")
+    if steps[0] != 0 or (np.diff(steps) <= 0).any():
+        raise InputError("steps does not increase from 0; give 0 first and each step once")
+    if np.shape(time) != np.shape(steps):
+        raise InputError(f"time has shape {np.shape(time)}; give one time a step, shape {np.shape(steps)}")
+
+
+def _check_shape(name: str, value: Floats | None, lead: tuple[int, ...], axes: int) -> None:
+    """Leading axes are those of the run, the others free in size but not in number."""
+    if value is None and name in _OPTIONAL:
+        return
+    shape = np.shape(value)  # type: ignore[arg-type]
+    if shape[: len(lead)] != lead or len(shape) != len(lead) - 1 + axes:
+        raise InputError(f"{name} has shape {shape}; give {len(lead) - 1 + axes} axes that begin with {lead}")
+
+
+def _one_a_run(message: str | tuple[str, ...], lead: tuple[int, ...]) -> str | tuple[str, ...]:
+    """Message of a single run as text, of an ensemble as a tuple."""
+    if not lead:
+        return message if isinstance(message, str) else "; ".join(message)
+    lines = (message,) * lead[0] if isinstance(message, str) else tuple(message)
+    if len(lines) != lead[0]:
+        raise InputError(f"message has {len(lines)} entries; give one a run, {lead[0]}")
+    return lines

@@ -1,0 +1,56 @@
+"""Slow twins of the SGD room: Philox on Python integers, Box–Muller in double precision, SGD as written."""
+
+import math
+
+import numpy as np
+from scipy.special import erf
+
+WORD = 2**32
+
+
+def philox(counter, key):
+    """Ten rounds of Philox4x32 (Salmon et al. 2011, section 3.3)."""
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        p, q = 0xD2511F53 * c[0], 0xCD9E8D57 * c[2]
+        c = [(q // WORD) ^ c[1] ^ k[0], q % WORD, (p // WORD) ^ c[3] ^ k[1], p % WORD]
+        k = [(k[0] + 0x9E3779B9) % WORD, (k[1] + 0xBB67AE85) % WORD]
+    return c
+
+
+def normal_pair(radius, angle):
+    """Box–Muller with the angle in a quadrant and two signs apart."""
+    r = math.sqrt(-2 * math.log((radius // 2 + 0.5) / 2**31))
+    signed = angle // 4 if angle // 4 < 2**29 else angle // 4 - 2**30
+    theta = math.pi / 4 + math.pi / 4 * signed / 2**29
+    signs = (1 - 2 * (angle % 2), 1 - 2 * (angle // 2 % 2))
+    return r * math.cos(theta) * signs[0], r * math.sin(theta) * signs[1]
+
+
+def sample(seed, stream, step, coordinate):
+    """One normal of a data stream."""
+    group = step // 4
+    words = philox((coordinate, group % WORD, group // WORD, stream), (seed % WORD, seed // WORD))
+    normals = (*normal_pair(words[0], words[1]), *normal_pair(words[2], words[3]))
+    return normals[step % 4]
+
+
+def activation(name, lam):
+    """Return σ(λ) and σ'(λ)."""
+    if name == "erf":
+        return erf(lam / np.sqrt(2)), np.sqrt(2 / np.pi) * np.exp(-lam * lam / 2)
+    return np.maximum(lam, 0), (lam > 0).astype(float)
+
+
+def sgd(name, W, a, b, x, y, eta, eta_a, eta_b):
+    """Yield (W, a, b, λ, f) for every sample: the state before its step, and the forward pass there."""
+    W, a, b = W.copy(), a.copy(), b.copy()
+    for sample_x, sample_y in zip(x, y, strict=True):
+        lam = W @ sample_x + b
+        s, ds = activation(name, lam)
+        f = a @ s
+        yield W, a, b, lam, f
+        delta = sample_y - f
+        grad_w, grad_a, grad_b = np.outer(delta * a * ds, sample_x), delta * s, delta * a * ds
+        W, a, b = W + eta * grad_w, a + eta_a * grad_a, b + eta_b * grad_b
+    yield W, a, b, None, None

@@ -1,0 +1,125 @@
+"""The integrator: orders, dense output, events of failure, independence of chunks."""
+
+import math
+
+import numpy as np
+import pytest
+from numba import njit
+
+from odesim.integrate import _explicit as ex
+from odesim.integrate.tableaus import tsitouras
+
+
+@njit
+def oscillator(problem, t, y, dy):
+    """y = (cos t + t², −sin t + 2t) with an explicit dependence on time."""
+    dy[0] = y[1]
+    dy[1] = -(y[0] - t * t) + 2.0
+
+
+@njit
+def power(problem, t, y, dy):
+    """y' = y²: blows up at t = 1 from y = 1."""
+    dy[0] = y[0] * y[0]
+
+
+@njit(error_model="numpy")
+def broken(problem, t, y, dy):
+    dy[0] = 1.0 if t < 0.5 else math.nan
+
+
+@njit(error_model="numpy")
+def solve_oscillator(problem, tableau, y, control, counts, t_out, out, work, budget):
+    return ex.explicit(oscillator, problem, tableau, y, control, counts, t_out, out, work, budget)
+
+
+@njit(error_model="numpy")
+def solve_power(problem, tableau, y, control, counts, t_out, out, work, budget):
+    return ex.explicit(power, problem, tableau, y, control, counts, t_out, out, work, budget)
+
+
+@njit(error_model="numpy")
+def solve_broken(problem, tableau, y, control, counts, t_out, out, work, budget):
+    return ex.explicit(broken, problem, tableau, y, control, counts, t_out, out, work, budget)
+
+
+class Run:
+    def __init__(self, solve, y0, t_out, rtol=1e-8, atol=1e-10):
+        self.solve, self.t_out, self.y = solve, np.array(t_out, float), np.array(y0, float)
+        self.tableau = tsitouras()
+        self.control, self.counts = np.zeros(ex.CONTROL_SIZE), np.zeros(ex.COUNTS_SIZE, np.int64)
+        self.control[[ex.RTOL, ex.ATOL, ex.BOUND]] = rtol, atol, 1e12
+        self.out = np.full((self.t_out.size, self.y.size), np.nan)
+        self.work = ex.Work(np.zeros((7, self.y.size)), np.zeros(self.y.size))
+
+    def go(self, budget):
+        return self.solve(
+            0, self.tableau, self.y, self.control, self.counts, self.t_out, self.out, self.work, budget
+        )
+
+
+def exact(t):
+    return np.stack([np.cos(t) + t * t, -np.sin(t) + 2 * t], axis=-1)
+
+
+def fixed_step_errors(h, offset):
+    """Largest error at the ends of steps of size h and at points inside them."""
+    n = round(2 / h)
+    times = (np.arange(n) + offset) * h
+    run = Run(solve_oscillator, [1, 0], times, rtol=1e3, atol=1e3)
+    for _ in range(n):
+        run.control[ex.STEP], run.control[ex.LAST_ERROR] = h, 1.0
+        run.go(1)
+    end = abs(run.y - exact(run.control[ex.TIME])).max()
+    return end, abs(run.out - exact(times)).max()
+
+
+def test_order_five_at_the_steps_and_four_between():
+    steps = np.array([0.1, 0.05, 0.025])
+    ends, insides = np.array([fixed_step_errors(h, 0.37) for h in steps]).T
+    assert np.polyfit(np.log(steps), np.log(ends), 1)[0] == pytest.approx(5, abs=0.2)
+    assert np.polyfit(np.log(steps), np.log(insides), 1)[0] > 3.8
+
+
+def test_tableau_is_consistent():
+    t = tsitouras()
+    assert t.dense.sum(axis=1) == pytest.approx(t.a[-1], abs=1e-12)  # θ = 1 is the end of the step
+    assert t.a.sum(axis=1) == pytest.approx(t.c, abs=1e-14)
+    assert t.a[-1].sum() == pytest.approx(1, abs=1e-14)
+    assert t.error.sum() == pytest.approx(0, abs=1e-14)
+    assert (t.a[-1] @ t.c) == pytest.approx(1 / 2, abs=1e-12)
+    assert (t.a[-1] @ t.c**4) == pytest.approx(1 / 5, abs=1e-12)
+
+
+@pytest.mark.parametrize("rtol", [1e-4, 1e-6, 1e-9])
+def test_error_follows_the_tolerance_on_linear_and_logarithmic_grids(rtol):
+    for grid in (np.linspace(0, 10, 33), np.concatenate([[0], np.geomspace(1e-4, 10, 40)])):
+        run = Run(solve_oscillator, [1, 0], grid, rtol=rtol, atol=rtol)
+        assert run.go(10**6) == ex.DONE
+        assert abs(run.out - exact(grid)).max() < 300 * rtol
+
+
+@pytest.mark.parametrize("budget", [1, 2, 7])
+def test_result_does_not_depend_on_chunks(budget):
+    grid = np.linspace(0, 10, 50)
+    whole, parts = Run(solve_oscillator, [1, 0], grid), Run(solve_oscillator, [1, 0], grid)
+    whole.go(10**6)
+    while parts.go(budget) == ex.RUNNING:
+        pass
+    assert np.array_equal(whole.out, parts.out)
+
+
+def test_blow_up_ends_with_its_status_and_keeps_what_came_before():
+    run = Run(solve_power, [1.0], [0, 0.5, 0.9, 2.0])
+    assert run.go(10**6) in (ex.DIVERGED, ex.STEP_TOO_SMALL)
+    assert run.out[:3, 0] == pytest.approx([1, 2, 10], rel=1e-6)
+    assert np.isnan(run.out[3]).all()
+    assert run.control[ex.TIME] == pytest.approx(1, abs=1e-3)
+
+
+def test_not_a_number_in_the_right_hand_side_ends_the_run_before_it():
+    run = Run(solve_broken, [0.0], [0, 0.25, 1.0])
+    assert run.go(10**6) == ex.STEP_TOO_SMALL
+    assert run.control[ex.TIME] == pytest.approx(0.5, abs=1e-6)
+    assert run.out[1, 0] == pytest.approx(0.25, abs=1e-9)
+    assert np.isnan(run.out[2, 0])

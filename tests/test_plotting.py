@@ -1,0 +1,150 @@
+"""Pictures: what is drawn, what is said, and that nothing global is touched."""
+
+import itertools
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+
+from odesim.comparison import compare
+from odesim.plotting.comparison import plot_comparison
+from odesim.plotting.overlaps import overlap_sizes, plot_overlaps
+from odesim.plotting.plateaus import _spread, plot_plateaus
+from odesim.trajectory import Trajectory
+
+PATH = SimpleNamespace(plateau_levels=(1.0, 0.5, 0.0), labels=("z1", "z1*z2*z3"))
+SETTINGS = {
+    "target": {"expression": "z1 + z1*z2*z3"}, "network": {"dim": 200, "width": 4}, "training": {"eta": 5e-4},
+}  # fmt: skip
+
+
+def story(seeds=None, coordinates=3, **fields):
+    steps = np.unique(np.concatenate([[0], np.rint(np.geomspace(1, 1_600_000, 150))]).astype(np.int64))
+    shape = () if seeds is None else (seeds, 1)
+    shift = 1.0 if seeds is None else np.exp(np.linspace(-0.2, 0.2, seeds))[:, None]
+    x = np.log(np.maximum(steps, 1e-9) / shift)
+    risk = 1.17 - sum(
+        c / 2 * (1 + np.tanh((x - np.log(s)) / 0.3)) for s, c in ((3e3, 0.64), (5e4, 0.19), (6e5, 0.24))
+    )
+    m = 0.1 + (1 + np.tanh(x - np.log(3e3)))[..., None, None] * np.ones((4, coordinates))
+    assert risk.ndim == 1 + len(shape[:1])
+    return Trajectory(steps, 5e-4 * steps, risk, m, np.ones(m.shape[:-1]), settings=SETTINGS, **fields)
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return compare(story(kind="overlap flow"), story(8, kind="SGD"), PATH)
+
+
+def words(ax):
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    return legend + [text.get_text() for text in ax.texts] + [ax.get_xlabel(), ax.get_ylabel()]
+
+
+def test_comparison_tells_the_story(comparison, tmp_path):
+    ax = plot_comparison(comparison)
+    assert isinstance(ax, Axes)
+    upper, lower = ax.figure.axes
+    assert ax is upper
+    said = "\n".join(words(upper))
+    for phrase in (
+        "½E[(h − f)²]",
+        "until z1 is learned", "until z1*z2*z3 is learned", "all terms learned", "not predicted",
+        "0.53", "predicted level", "detected plateau", "ODE", "median of 8 runs", "10–90 %", "25–75 %",
+    ):  # fmt: skip
+        assert phrase in said
+    assert lower.get_xlabel() == "SGD steps"
+    assert {"z1", "z2", "z3", "solid: ODE"} <= set(words(lower))
+    assert "z1 + z1*z2*z3" in ax.figure.get_suptitle()
+    assert "d = 200" in ax.figure.get_suptitle()
+    assert upper.get_xscale() == lower.get_xscale() == "log"
+    (top,) = upper.child_axes
+    assert top.get_xlabel() == "flow time t = η·steps"
+    ax.figure.savefig(tmp_path / "compare.png")
+    np.testing.assert_allclose(top.get_xlim(), 5e-4 * np.array(upper.get_xlim()))
+    assert (tmp_path / "compare.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_curves_are_the_data(comparison):
+    ax = plot_comparison(comparison)
+    lines = {line.get_label(): line for line in ax.lines}
+    np.testing.assert_array_equal(lines["ODE (overlap flow)"].get_ydata(), comparison.ode.risk[1:])
+    np.testing.assert_allclose(lines["SGD, median of 8 runs"].get_ydata(), comparison.sgd.median("risk")[1:])
+    bands = [one for one in ax.collections if "of runs" in str(one.get_label())]
+    corners = np.concatenate([band.get_paths()[0].vertices[:, 1] for band in bands])
+    assert np.isin(comparison.sgd.quantile("risk", 0.1)[1:], corners).all()
+
+
+def test_shades_are_the_plateaus(comparison):
+    ax = plot_comparison(comparison)
+    spans = [patch for patch in ax.patches if patch.get_alpha() == 0.09]
+    assert len(spans) == len(comparison.plateaus["ode"]) == 4
+    for span, one in zip(spans[1:], comparison.plateaus["ode"][1:], strict=True):
+        assert (span.get_x(), span.get_x() + span.get_width()) == pytest.approx(
+            (one.start_step, one.end_step)
+        )
+
+
+def test_given_axes_are_used_alone(comparison):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    ax = figure.add_subplot()
+    assert plot_comparison(comparison, ax=ax) is ax
+    assert figure.axes == [ax]
+    other = figure.add_subplot()
+    assert plot_plateaus(story(), PATH, ax=other) is other
+    assert plot_overlaps(story(), ax=figure.add_subplot()).figure is figure
+
+
+@pytest.mark.parametrize("seeds", [None, 1, 5])
+def test_panels_on_their_own(seeds, tmp_path):
+    for ax in (plot_plateaus(story(seeds), PATH), plot_plateaus(story(seeds)), plot_overlaps(story(seeds))):
+        assert isinstance(ax, Axes)
+        assert ax.get_xlabel() == "SGD steps"
+        ax.figure.savefig(tmp_path / "x.png")
+    assert "not predicted" not in "\n".join(words(plot_plateaus(story(seeds))))
+
+
+def test_overlaps_are_root_sums_of_squares():
+    run = story(3)
+    np.testing.assert_allclose(overlap_sizes(run), np.linalg.norm(run.m, axis=-2))
+
+
+def test_many_coordinates_keep_distinct_colours():
+    ax = plot_overlaps(story(coordinates=12))
+    named = {line.get_label(): line.get_color() for line in ax.lines if str(line.get_label()).startswith("z")}
+    assert len(named) == len(set(named.values())) == 12
+
+
+def test_ended_runs_and_short_ones_can_be_drawn(tmp_path):
+    sgd, ode = story(4, kind="SGD"), story(kind="overlap flow")
+    risk, m = sgd.risk.copy(), sgd.m.copy()
+    risk[1, 60:], m[1, 60:] = np.nan, np.nan
+    risk[2, 50], risk[:, -5:] = 1e9, np.nan
+    broken = Trajectory(sgd.steps, sgd.time, risk, m, sgd.a)
+    plot_comparison(compare(ode, broken, PATH)).figure.savefig(tmp_path / "x.png")
+    short = Trajectory(np.array([0, 1]), np.array([0, 0.1]), np.ones(2), np.ones((2, 1, 1)), np.ones((2, 1)))
+    plot_comparison(compare(short, short, PATH)).figure.savefig(tmp_path / "x.png")
+
+
+def test_labels_at_the_margin_stay_apart():
+    places = _spread([0.9, 0.89, 0.4, 0.02, 0.0], 0.05)
+    assert all(left - right >= 0.05 - 1e-12 for left, right in itertools.pairwise(places))
+    assert _spread([0.9, 0.5, 0.1], 0.05) == [0.9, 0.5, 0.1]
+
+
+def test_nothing_global_is_touched(comparison, tmp_path):
+    before = dict(mpl.rcParams)
+    plot_comparison(comparison).figure.savefig(tmp_path / "x.png")
+    assert dict(mpl.rcParams) == dict(before)
+    code = (
+        "import sys; from odesim.plotting import comparison, overlaps, plateaus; "
+        "assert 'matplotlib' not in sys.modules; overlaps.new_axes(1.0); "
+        "assert 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

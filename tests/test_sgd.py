@@ -1,0 +1,396 @@
+"""Full SGD against its literal twin; bits; divergence; what it refuses."""
+
+import dataclasses
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import hypothesis.strategies as st
+import naive_sgd
+import numpy as np
+import pytest
+from conftest import networks, targets
+from hypothesis import given
+from scipy.special import erf
+
+from odesim import seeds
+from odesim.checks import InputError
+from odesim.flows.overlap import risk_of
+from odesim.job import Job
+from odesim.network import Network
+from odesim.sgd import _full, _random, full
+from odesim.sgd.full import SGD
+from odesim.targets.series import Target
+from odesim.training import Training
+from odesim.trajectory import Status
+
+STAIRS = Target.parse("z1 + z1*z2*z3")
+
+
+def make_job(steps, *, target=STAIRS, width=4, dim=12, activation="erf", biases=0.0, seeds=1, training=None):
+    network = Network.random(target, width=width, dim=dim, activation=activation, biases=biases, rng=3)
+    grid = np.asarray(steps, dtype=np.int64)
+    return Job(target, network, training or Training(eta=0.3 / dim), grid, seeds, np.random.SeedSequence(11))
+
+
+def data(job, index, steps):
+    """The samples and labels of one run, as the kernel draws them."""
+    seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+    x, xi = np.empty((steps, job.network.dim), np.float32), np.empty((steps, 1), np.float32)
+    _random.samples(seed, _random.INPUTS, 0, x)
+    _random.samples(seed, _random.LABELS, 0, xi)
+    x = x.astype(float)
+    return x, job.target.evaluate(x[:, : job.target.P]) + np.sqrt(job.training.noise) * xi[:, 0]
+
+
+def twin(job, index, steps):
+    """Every state up to ``steps`` by the literal loop."""
+    network, training = job.network, job.training
+    rates = (training.eta, training.rate_a, training.eta_b)
+    x, y = data(job, index, steps)
+    return list(naive_sgd.sgd(network.activation.name, network.weights, network.a, network.b, x, y, *rates))
+
+
+def same(one, other):
+    """Whether two trajectories are equal to the bit."""
+    names = [name for name in ("risk", "m", "a", "b", "Q", "status") if getattr(one, name) is not None]
+    return all(np.array_equal(getattr(one, n), getattr(other, n), equal_nan=True) for n in names)
+
+
+# --- kernels
+
+
+def test_erf_and_its_slope_to_double_precision():
+    x = np.concatenate([np.linspace(-9, 9, 4001), [0.0, 1e-300, -1e-9, 40.0, 1e100, -np.inf]])
+    s, ds = np.empty_like(x), np.empty_like(x)
+    _full.activate(_full.ERF, x, s, ds)
+    np.testing.assert_allclose(s, erf(x / np.sqrt(2)), rtol=0, atol=2e-15)
+    np.testing.assert_allclose(ds, np.sqrt(2 / np.pi) * np.exp(-x * x / 2), rtol=0, atol=2e-15)
+
+
+def test_exponential_to_double_precision():
+    x = np.linspace(-650, 650, 20001)
+    got = np.array([_full.exp64(v) for v in x])
+    np.testing.assert_allclose(got, np.exp(x), rtol=2e-15)
+
+
+@given(target=targets(max_power=6), seed=st.integers(0, 1000))
+def test_labels_are_the_target(target, seed):
+    z = np.random.default_rng(seed).standard_normal((4, target.P))
+    offsets, coordinates, powers, coefficients = target.arrays()
+    y, He = np.empty(4), np.ones((target.P, powers.max() + 1))
+    _full.labels(np.uint64(0), 0, 0.0, offsets, coordinates, powers, coefficients, z, He, y)
+    np.testing.assert_allclose(y, target.evaluate(z), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_overlaps_are_sums_in_double_precision(dtype):
+    W = np.random.default_rng(0).standard_normal((6, 32)).astype(dtype)
+    m, Q = np.empty((5, 3)), np.empty((5, 5))
+    _full.overlaps(W, m, Q)
+    assert np.array_equal(m, W[:5, :3].astype(float))
+    np.testing.assert_allclose(Q, W[:5].astype(float) @ W[:5].T.astype(float), rtol=1e-14, atol=1e-13)
+
+
+# --- the twin
+
+
+@given(draw=st.data())
+def test_every_step_is_that_of_the_literal_loop(draw):
+    target = draw.draw(targets())
+    network = draw.draw(networks(target))
+    training = Training(
+        eta=draw.draw(st.floats(0.01, 0.5)) / network.dim,
+        eta_a=draw.draw(st.sampled_from([None, 0.0, 0.02])),
+        eta_b=draw.draw(st.sampled_from([0.0, 0.01])),
+        noise=draw.draw(st.sampled_from([0.0, 0.5])),
+    )
+    dtype = draw.draw(st.sampled_from(["float32", "float64"]))
+    steps = np.arange(draw.draw(st.integers(2, 23)))
+    job = Job(target, network, training, steps, 2, np.random.SeedSequence(draw.draw(st.integers(0, 99))))
+    got = SGD(dtype=dtype).simulate(job)
+    tolerance = 1e-10 if dtype == "float64" else 2e-4
+    for index in range(2):
+        states = twin(job, index, steps[-1])
+        if max(np.abs(s[0]).max() for s in states) > 50:
+            continue  # a diverging run magnifies rounding
+        for t, (W, a, b, _, _) in enumerate(states):
+            close = {"rtol": tolerance, "atol": tolerance}
+            np.testing.assert_allclose(got.m[index, t], W[:, : target.P], **close)
+            np.testing.assert_allclose(got.Q[index, t], W @ W.T, **close)
+            np.testing.assert_allclose(got.a[index, t], a, **close)
+            if got.b is not None:
+                np.testing.assert_allclose(got.b[index, t], b, **close)
+            want = risk_of(target, network.activation, W[:, : target.P], W @ W.T, a, b)
+            np.testing.assert_allclose(got.risk[index, t], want, rtol=10 * tolerance, atol=10 * tolerance)
+
+
+@pytest.mark.parametrize(("width", "dim"), [(1, 3), (17, 33), (70, 100)])
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_long_runs_stay_with_the_twin_at_awkward_sizes(width, dim, activation):
+    job = make_job([0, 397], width=width, dim=dim, activation=activation, biases=0.5)
+    W, a, _, _, _ = twin(job, 0, 397)[-1]
+    got = SGD().simulate(job)
+    np.testing.assert_allclose(got.m[0, -1], W[:, :3], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(got.a[0, -1], a, rtol=1e-9, atol=1e-9)
+    assert (got.Q is None) == (width > 64)
+    assert np.isfinite(got.risk).all()
+
+
+def test_label_noise_leaves_the_inputs_as_they_are():
+    quiet = make_job([0, 1])
+    noisy = dataclasses.replace(quiet, training=Training(eta=quiet.training.eta, noise=1.0))
+    assert np.array_equal(data(quiet, 0, 8)[0], data(noisy, 0, 8)[0])
+    assert not same(SGD().simulate(quiet), SGD().simulate(noisy))
+
+
+def test_row_zero_is_the_start():
+    job = make_job([0, 5], biases=0.5)
+    got = SGD().simulate(job)
+    assert np.array_equal(got.m[0, 0], job.network.m)
+    assert np.array_equal(got.a[0, 0], job.network.a)
+    assert np.array_equal(got.b[0, 0], job.network.b)
+    np.testing.assert_allclose(
+        got.Q[0, 0], job.network.m @ job.network.m.T + job.network.R, rtol=1e-13, atol=1e-14
+    )
+
+
+def test_frozen_layers_stay_to_the_bit():
+    job = make_job([0, 50, 333], biases=0.5, training=Training(eta=0.02, eta_a=0.0, eta_b=0.0))
+    got = SGD().simulate(job)
+    assert (got.a[0] == job.network.a).all()
+    assert (got.b[0] == job.network.b).all()
+    assert not np.array_equal(got.m[0, -1], got.m[0, 0])
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_padding_stays_zero(activation):
+    job = make_job([0, 100], width=3, dim=9, activation=activation, training=Training(eta=0.02, eta_b=0.02))
+    state = full._State.start(job.network, np.dtype(float))
+    assert full._advance(state, 100, job.network, full._constants(job, 0)) == Status.DONE
+    assert state.W.shape == (4, 16)
+    for padding in (state.W[3:], state.W[:, 9:], state.a[3:], state.b[3:]):
+        assert not padding.any()
+
+
+def test_biases_are_absent_unless_there_are_any():
+    assert SGD().simulate(make_job([0, 3])).b is None
+    trained = SGD().simulate(make_job([0, 30], training=Training(eta=0.01, eta_b=0.1)))
+    assert np.abs(trained.b[0, -1]).min() > 0
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_permuting_the_neurons_permutes_the_run(activation):
+    job = make_job([0, 40, 200], width=7, activation=activation, biases=0.5)
+    order = np.random.default_rng(0).permutation(7)
+    start = job.network
+    moved = Network.from_weights(
+        STAIRS, start.weights[order], start.a[order], start.b[order], activation=activation
+    )
+    one, other = SGD().simulate(job), SGD().simulate(dataclasses.replace(job, network=moved))
+    np.testing.assert_allclose(other.m, one.m[:, :, order], rtol=1e-9, atol=1e-10)
+    np.testing.assert_allclose(other.risk, one.risk, rtol=1e-9, atol=1e-10)
+
+
+def test_both_dtypes_follow_the_same_path():
+    job = make_job([0, 300], width=8, dim=50)
+    np.testing.assert_allclose(
+        SGD(dtype="float32").simulate(job).m, SGD(dtype="float64").simulate(job).m, atol=1e-4
+    )
+
+
+# --- bits
+
+
+@given(cuts=st.lists(st.integers(1, 220), max_size=8), dtype=st.sampled_from(["float32", "float64"]))
+def test_other_output_steps_change_no_bit(cuts, dtype):
+    plain = SGD(dtype=dtype).simulate(make_job([0, 221], dim=19))
+    steps = sorted({0, 221, *cuts})
+    cut = SGD(dtype=dtype).simulate(make_job(steps, dim=19))
+    for name in ("m", "a", "Q"):
+        assert np.array_equal(getattr(cut, name)[:, -1], getattr(plain, name)[:, -1])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_length_of_kernel_calls_changes_no_bit(monkeypatch, dtype):
+    job = make_job([0, 1, 7, 1001], width=5, dim=21, biases=0.3)
+    plain = SGD(dtype=dtype).simulate(job)
+    for length in (4, 12, 500):
+        monkeypatch.setattr(full, "_steps_a_call", lambda network, length=length: length)
+        assert same(SGD(dtype=dtype).simulate(job), plain)
+
+
+def test_a_run_depends_on_its_index_alone():
+    five, two = (SGD().simulate(make_job([0, 9, 77], seeds=count)) for count in (5, 2))
+    assert np.array_equal(five.m[:2], two.m)
+    assert len({five.risk[i, -1] for i in range(5)}) == 5
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_change_no_bit(threads):
+    job = make_job([0, 3, 500], seeds=5, dim=30)
+    assert same(SGD(threads=threads).simulate(job), SGD(threads=3).simulate(job))
+
+
+SCRIPT = """
+import sys
+import test_sgd
+print(test_sgd.digest(test_sgd.SGD(threads=int(sys.argv[1])).simulate(test_sgd.make_job(**test_sgd.FOUR))))
+"""
+
+
+FOUR = {"steps": [0, 5, 2001], "seeds": 4, "width": 9, "dim": 40}
+
+
+def digest(trajectory):
+    parts = (trajectory.risk, trajectory.m, trajectory.a, trajectory.Q)
+    return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
+
+
+def test_processes_with_other_thread_counts_give_the_same_bits():
+    here = digest(SGD().simulate(make_job(**FOUR)))
+    running = []
+    for count in ("1", "2"):
+        settings = dict.fromkeys(("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), count)
+        environment = os.environ | settings | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        command = [sys.executable, "-c", SCRIPT, count]
+        running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
+    assert [process.communicate(timeout=60)[0].strip() for process in running] == [here, here]
+
+
+# --- divergence
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("eta", [0.5, 2.0])
+def test_relu_divergence_is_found_at_its_step(eta, dtype):
+    job = make_job(np.arange(0, 400, 3), width=6, activation="relu", training=Training(eta=eta), seeds=2)
+    got = SGD(dtype=dtype).simulate(job)
+    bound = full.BLOW_UP * full._scale(job.network, job.target)
+    with np.errstate(all="ignore"):
+        for index in range(2):
+            sizes = [np.abs(s[3]).sum() + abs(s[4]) for s in twin(job, index, 399)[:-1]]
+            step = int(np.argmax(~(np.array(sizes) <= bound)))
+            assert step > 0
+            assert got.status[index] in (Status.DIVERGED, Status.NOT_FINITE)
+            assert f"at step {step}:" in got.message[index]
+            kept = np.isfinite(got.risk[index])
+            assert np.array_equal(kept, job.steps <= step)
+            assert np.array_equal(np.isfinite(got.m[index]).all(axis=(1, 2)), kept)
+
+
+def test_a_second_layer_that_diverges_is_found_with_erf():
+    got = SGD().simulate(make_job([0, 2000], training=Training(eta=1e-3, eta_a=5.0)))
+    assert got.status[0] == Status.DIVERGED
+    assert "smaller step size" in got.message[0]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("code", [_full.ERF, _full.RELU])
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("where", ["W", "a", "b"])
+def test_a_poisoned_weight_is_found_at_once(dtype, code, poison, where):
+    job = make_job([0, 40], width=3, dim=9)
+    state, constants = full._State.start(job.network, np.dtype(dtype)), full._constants(job, 0)
+    constants = (constants[0], code, *constants[2:])
+    assert full._advance(state, 8, job.network, constants) == Status.DONE
+    getattr(state, where)[(1, 4) if where == "W" else 1] = poison
+    assert full._advance(state, 8, job.network, constants) == Status.NOT_FINITE
+    assert state.step == 8
+
+
+def test_huge_but_finite_weights_count_as_diverged():
+    job = make_job([0, 4])
+    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    state.W[2, 5] = 1e15
+    assert full._advance(state, 4, job.network, constants) == Status.DIVERGED
+
+
+def test_steps_before_the_end_are_applied():
+    job = make_job([0, 60], activation="relu", width=6, training=Training(eta=2.0))
+    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    assert full._advance(state, 60, job.network, constants) != Status.DONE
+    with np.errstate(all="ignore"):
+        W = twin(job, 0, state.step)[-1][0]
+    np.testing.assert_allclose(state.W[:6, :12], W, rtol=1e-6)
+
+
+# --- stopping, progress, refusals
+
+
+def test_stop_ends_a_long_run_quickly_between_far_output_steps():
+    job = make_job([0, 4, 10**9], width=16, dim=200, seeds=3)
+    SGD().simulate(make_job([0, 4], width=16, dim=200))  # compiled
+    threading.Timer(0.3, job.stop.set).start()
+    started = time.perf_counter()
+    got = SGD(threads=2).simulate(job)
+    assert time.perf_counter() - started < 2.0
+    assert (got.status == Status.INTERRUPTED).all()
+    assert np.isfinite(got.risk[:2, :2]).all()
+    assert np.isnan(got.risk[:, 2]).all()
+
+
+def test_ctrl_c_keeps_what_was_recorded():
+    job = make_job([0, 4, 10**9], width=16, dim=200, seeds=2)
+    pressed = threading.Event()
+
+    def press(share):
+        if share > 1e-4 and not pressed.is_set():
+            pressed.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    got = SGD().simulate(dataclasses.replace(job, progress=press))
+    assert job.stop.is_set()
+    assert (got.status == Status.INTERRUPTED).all()
+    assert np.isfinite(got.risk[:, :2]).all()
+    assert "at step" in got.message[0]
+
+
+def test_an_error_in_one_run_stops_the_others_and_is_raised():
+    job = make_job([0, 4, 10**9], seeds=2)
+
+    def fail(share):
+        if share > 1e-7:
+            raise RuntimeError("no bar")
+
+    with pytest.raises(RuntimeError, match="no bar"):
+        SGD().simulate(dataclasses.replace(job, progress=fail))
+
+
+def test_progress_moves_between_output_steps_and_ends_at_one():
+    shares = []
+    job = dataclasses.replace(make_job([0, 400_000], seeds=2), progress=shares.append)
+    SGD(threads=1).simulate(job)
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+    assert len(shares) > 6
+
+
+def test_a_single_output_step():
+    got = SGD().simulate(make_job([0]))
+    assert got.status[0] == Status.DONE
+    assert got.risk.shape == (1, 1)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "float16"}, {"threads": 0}, {"threads": 1.5}])
+def test_bad_options_are_refused(options):
+    with pytest.raises(InputError, match=next(iter(options))):
+        SGD(**options)
+
+
+def test_what_it_cannot_run_is_refused(monkeypatch):
+    job = make_job([0, 10])
+    with pytest.raises(InputError, match=r"network\.weights=None"):
+        SGD().simulate(dataclasses.replace(job, network=dataclasses.replace(job.network, weights=None)))
+    boolean = Target.parse("z1 + z1*z2*z3", data="boolean")
+    with pytest.raises(InputError, match="gaussian"):
+        SGD().simulate(dataclasses.replace(job, target=boolean))
+    with pytest.raises(InputError, match="the target 2;"):
+        SGD().simulate(dataclasses.replace(job, target=Target.parse("z1*z2")))
+    monkeypatch.setattr(full, "_physical_memory", lambda: 2000)
+    with pytest.raises(InputError, match=r"needs 0\.0 GB, above 50%"):
+        SGD().simulate(job)
