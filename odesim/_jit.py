@@ -1,5 +1,6 @@
 """``@kernel``: the one numba decorator, with flags in one place and a cache that knows all kernel sources."""
 
+import contextlib
 import functools
 import hashlib
 from pathlib import Path
@@ -10,7 +11,8 @@ from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache
 ROOT = Path(__file__).parent
 
 # Everything fast-math allows except nnan and ninf: with those isnan() compiles to False and a diverging run
-# goes unseen.
+# goes unseen. Even so math.isfinite(x) is not safe: it tests x - x, which `reassoc` may fold to 0. Compare
+# with a bound instead (NaN compares false).
 FASTMATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 
@@ -32,7 +34,7 @@ def _stamped(locator: type) -> type:
 
 class _Implementation(CompileResultCacheImpl):
     # NUMBA_CACHE_DIR, the folder of the source, the user's cache folder: numba's own order.
-    _locator_classes = [_stamped(locator) for locator in CacheImpl._locator_classes[:3]]  # noqa: RUF012
+    _locator_classes = [_stamped(each) for each in CacheImpl._locator_classes[:3]]  # type: ignore[misc]  # noqa: RUF012
 
 
 class _KernelCache(FunctionCache):
@@ -56,8 +58,6 @@ def kernel(function=None, **options):
         return functools.partial(kernel, **options)
     flags = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, **options}
     dispatcher = njit(**flags)(function)
-    try:
+    with contextlib.suppress(RuntimeError):  # a read-only install without a writable home
         dispatcher._cache = _KernelCache(function)
-    except RuntimeError:
-        pass  # read-only install without a writable home
     return dispatcher

@@ -34,9 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except RunError as error:
         return _complain(error, ENDED_EARLY)
     except MemoryError as error:
-        return _complain(
-            f"too little memory ({error}); lower network.width, network.dim or run.points", BAD_INPUT
-        )
+        return _complain(f"too little memory ({error}); lower network.width, network.dim or run.points", BAD_INPUT)
     except KeyboardInterrupt:
         return _complain("interrupted; files already written are kept", ENDED_EARLY)
 
@@ -197,12 +195,8 @@ def _compare_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "expression", nargs="?", metavar="EXPR", help="polynomial in z1, z2, ... (default: z1 + z1*z2*z3)"
     )
-    parser.add_argument(
-        "--config", metavar="FILE", help="TOML file of an experiment; other flags override it"
-    )
-    parser.add_argument(
-        "--out", metavar="DIR", default="results", help="folder for the results (default: results)"
-    )
+    parser.add_argument("--config", metavar="FILE", help="TOML file of an experiment; other flags override it")
+    parser.add_argument("--out", metavar="DIR", default="results", help="folder for the results (default: results)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but warnings and errors")
     parser.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="any field, as in network.dim=400"

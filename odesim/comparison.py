@@ -217,9 +217,7 @@ def _midpoints(levels: tuple[float, ...]) -> list[float]:
 
 def _passages(ode: Trajectory, sgd: Trajectory, level: float) -> tuple[float, Floats]:
     """First passage of the ODE and of each SGD run."""
-    return float(first_passage(ode.steps, ode.risk, level)), np.atleast_1d(
-        first_passage(sgd.steps, sgd.risk, level)
-    )
+    return float(first_passage(ode.steps, ode.risk, level)), np.atleast_1d(first_passage(sgd.steps, sgd.risk, level))
 
 
 def _escape(path: LeapPath, i: int, by_ode: float, by_sgd: Floats) -> dict[str, Any]:

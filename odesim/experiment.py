@@ -62,12 +62,8 @@ class NetworkSpec(_Table):
     dim: int = option(200, "input dimension d", flag="--dim", low=1)
     width: int = option(16, "number of neurons N", flag="--width", low=1)
     activation: str = option("erf", "activation", flag="--activation", choices=tuple(CATALOGUE))
-    biases: float = option(
-        0.0, "biases start uniform on [-R, R]; --eta-b trains them", flag="--biases", low=0.0
-    )
-    second_layer: float = option(
-        0.5, "second layer starts at +-A", flag="--second-layer", low=0.0, strict=True
-    )
+    biases: float = option(0.0, "biases start uniform on [-R, R]; --eta-b trains them", flag="--biases", low=0.0)
+    second_layer: float = option(0.5, "second layer starts at +-A", flag="--second-layer", low=0.0, strict=True)
 
 
 @dataclass(frozen=True)
@@ -231,9 +227,7 @@ class Experiment:
         training = self.training.rates(self.network.dim)
         return Start(target, leap_path(target), network, training, blocked_terms(target, network, training))
 
-    def run(
-        self, progress: bool | None = None, ready: Callable[[str, Trajectory], None] | None = None
-    ) -> Result:
+    def run(self, progress: bool | None = None, ready: Callable[[str, Trajectory], None] | None = None) -> Result:
         """Integrate the overlap flow, run SGD from the same weights, compare.
 
         Parameters
@@ -359,13 +353,9 @@ def _checked(name: str, one: dataclasses.Field[Any], value: Any) -> Any:
             name, value, low=bounds.get("low"), strict=bounds.get("strict", False), remedy=bounds["help"]
         )
     if kind == "int":
-        return checks.integer(
-            name, value, low=bounds.get("low"), high=bounds.get("high"), remedy=bounds["help"]
-        )
+        return checks.integer(name, value, low=bounds.get("low"), high=bounds.get("high"), remedy=bounds["help"])
     if not isinstance(value, bool if kind == "bool" else str):
-        raise InputError(
-            f"{name}={value!r} is not {'true or false' if kind == 'bool' else 'text'}; give such a value"
-        )
+        raise InputError(f"{name}={value!r} is not {'true or false' if kind == 'bool' else 'text'}; give such a value")
     return checks.choice(name, value, bounds["choices"]) if "choices" in bounds else value
 
 

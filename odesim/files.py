@@ -30,9 +30,7 @@ METADATA = "metadata"
 PathLike = str | os.PathLike[str]
 
 
-def save_npz(
-    path: PathLike, kind: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]
-) -> None:
+def save_npz(path: PathLike, kind: str, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> None:
     """Write arrays under their own names and ``metadata`` as JSON, all or nothing.
 
     Parameters
@@ -122,9 +120,7 @@ def writable_folder(path: PathLike) -> Path:
         probe.touch(exist_ok=False)
         probe.unlink()
     except (OSError, ValueError) as error:
-        raise InputError(
-            f"out={str(folder)!r} cannot be written ({_reason(error)}); choose another folder"
-        ) from error
+        raise InputError(f"out={str(folder)!r} cannot be written ({_reason(error)}); choose another folder") from error
     return folder
 
 

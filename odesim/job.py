@@ -52,7 +52,7 @@ class Job:
     @property
     def time(self) -> NDArray[np.float64]:
         """Flow time eta * steps of the output grid, shape (T,)."""
-        return self.training.eta * self.steps
+        return np.asarray(self.training.eta * self.steps, dtype=np.float64)
 
 
 class Dynamics(Protocol):

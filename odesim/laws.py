@@ -73,9 +73,7 @@ def normalised(coefficient: Number, key: Key) -> float:
 @functools.cache
 def linearise(m: int, n: int) -> tuple[tuple[int, int], ...]:
     """He_m He_n = Σ_k k! C(m,k) C(n,k) He_{m+n−2k} as (degree, coefficient) pairs."""
-    return tuple(
-        (m + n - 2 * k, math.factorial(k) * math.comb(m, k) * math.comb(n, k)) for k in range(min(m, n) + 1)
-    )
+    return tuple((m + n - 2 * k, math.factorial(k) * math.comb(m, k) * math.comb(n, k)) for k in range(min(m, n) + 1))
 
 
 class Algebra:

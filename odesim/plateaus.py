@@ -3,11 +3,8 @@
 A plateau is a maximal stretch [s, e] of steps on which the slope of the risk L against ln(step) stays within
 ``slope``·L(0). The slope is that of a least-squares line over a window of a factor ``window`` in steps,
 centred geometrically and cut off at the ends of the curve. Between output points L is a straight line in
-ln(step), so the answer does not hang on the output grid. Three readings of that definition are choices of
-ours:
+ln(step), so the answer does not hang on the output grid. Two readings of that definition are choices of ours:
 
-- Flat stretches between which L stays within ``drop``·L(0) are one plateau: a wiggle that breaks the slope
-  bound for a moment neither splits a plateau nor makes both halves too short to count.
 - Between step 0 and the first positive output step, where ln(step) has no end, L is a straight line in the
   step itself. If L has changed by ``drop``·L(0) by then (possible on a coarse linear grid), nothing is known
   of an initial plateau and none is reported.
@@ -128,7 +125,7 @@ def find_plateaus(
     curve = _Curve.of(trajectory, rule)
     if curve is None:
         return []
-    found = [_plateau(curve, stretch, rule) for stretch in _joined(curve, rule)]
+    found = [_plateau(curve, stretch, rule) for stretch in _stretches(curve, rule)]
     levels = () if path is None else path.plateau_levels
     return [_matched(one, levels, curve.start, rule) for one in found if one is not None]
 
@@ -179,25 +176,11 @@ class _Curve:
         return covariance / ((count**3 - count) / 12) / (self.x[1] - self.x[0])
 
 
-def _joined(curve: _Curve, rule: PlateauRule) -> list[tuple[int, int]]:
-    """Maximal flat stretches as (first, last) index, those that no drop separates as one."""
+def _stretches(curve: _Curve, rule: PlateauRule) -> list[tuple[int, int]]:
+    """Maximal flat stretches as (first, last) index."""
     flat = np.abs(curve.slopes(rule)) <= rule.slope * curve.start
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
-    stretches: list[tuple[int, int]] = []
-    for first, after in edges.reshape(-1, 2):
-        one = (int(first), int(after) - 1)
-        if stretches and _same(curve.L, stretches[-1], one, rule.drop * curve.start):
-            one = (stretches.pop()[0], one[1])
-        stretches.append(one)
-    return stretches
-
-
-def _same(L: Floats, left: tuple[int, int], right: tuple[int, int], drop: float) -> bool:
-    """Whether L stays within ``drop`` of the left stretch's level until the right one, and there."""
-    level = np.median(L[left[0] : left[1] + 1])
-    between = L[left[1] : right[0] + 1]
-    there = np.median(L[right[0] : right[1] + 1])
-    return bool(max(np.abs(between - level).max(), abs(there - level)) < drop)
+    return [(int(first), int(after) - 1) for first, after in edges.reshape(-1, 2)]
 
 
 def _plateau(curve: _Curve, stretch: tuple[int, int], rule: PlateauRule) -> Plateau | None:

@@ -112,9 +112,7 @@ def early_end(trajectory: Trajectory) -> EarlyEnd | None:
     return EarlyEnd(why, f"{trajectory.kind}: {who} ended early, after step {last}: {why.text}")
 
 
-def _grid(
-    steps: int | None, points: int, spacing: str, t_eval: ArrayLike | None, eta: float
-) -> NDArray[np.int64]:
+def _grid(steps: int | None, points: int, spacing: str, t_eval: ArrayLike | None, eta: float) -> NDArray[np.int64]:
     if (steps is None) == (t_eval is None):
         raise checks.InputError("run.steps and run.t_eval say the same thing; give exactly one of them")
     return steps_at(t_eval, eta) if t_eval is not None else step_grid(steps, points, spacing)
@@ -139,9 +137,7 @@ def check_target(target: Target) -> None:
         If the target is constant.
     """
     if not target.energy > 0:
-        raise checks.InputError(
-            f"target={str(target)!r} is constant; give a target with a term in some coordinate"
-        )
+        raise checks.InputError(f"target={str(target)!r} is constant; give a target with a term in some coordinate")
 
 
 def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:

@@ -34,7 +34,13 @@ class Training:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        checks.real("training.eta", self.eta, low=0.0, strict=True, remedy="give a positive step size, such as 0.1 / dim")
+        checks.real(
+            "training.eta",
+            self.eta,
+            low=0.0,
+            strict=True,
+            remedy="give a positive step size, such as 0.1 / dim",
+        )
         if self.eta_a is not None:
             checks.real("training.eta_a", self.eta_a, low=0.0, remedy="0 freezes the second layer")
         checks.real("training.eta_b", self.eta_b, low=0.0, remedy="0 freezes the biases")

@@ -2,13 +2,13 @@
 
 import math
 
+import naive_flow as naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-import naive_flow as naive
 from odesim.activations._moments import moments
 from odesim.activations._normal import arcsine, distribution2
 from odesim.activations._pairs import pair_sums
@@ -88,6 +88,7 @@ def test_pair_sums_and_their_partials(seed, name, biased):
 
 def partials(name, Q, b, j, l, h):
     """K and its partials in q1, q12 and b1 by differences of the quadrature."""
+
     def K(q1=0.0, q12=0.0, q2=0.0, b1=0.0):
         return naive.pair(name, Q[j, j] + q1, Q[j, l] + q12, Q[l, l] + q2, b[j] + b1, b[l])
 

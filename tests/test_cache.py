@@ -68,9 +68,7 @@ def python(code, folder, **environment):
 @pytest.fixture
 def copy(tmp_path):
     """The package in a folder of its own, without compiled files."""
-    shutil.copytree(
-        ROOT / "odesim", tmp_path / "odesim", ignore=shutil.ignore_patterns("__pycache__", "*.nb*")
-    )
+    shutil.copytree(ROOT / "odesim", tmp_path / "odesim", ignore=shutil.ignore_patterns("__pycache__", "*.nb*"))
     return tmp_path
 
 
@@ -78,9 +76,9 @@ def kernel_files(root):
     return sorted(path for path in root.rglob("_*.py") if path.name != "__init__.py")
 
 
-def test_a_second_process_compiles_nothing_and_starts_fast(tmp_path):
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
-    first, second = python(RUNS, ROOT, **cache), python(RUNS, ROOT, **cache)
+def test_a_second_process_compiles_nothing_and_starts_fast(copy, tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    first, second = python(RUNS, copy, **cache), python(RUNS, copy, **cache)
     rooms = {name.rsplit(".", 1)[0] for name in first["counts"]}
     assert {"odesim.flows._overlap", "odesim.sgd._full"} <= rooms
     assert all(misses > 0 for _, misses in first["counts"].values())

@@ -205,10 +205,7 @@ def test_flags_override_the_file_and_leave_the_rest(tmp_path, fakes):
     base = Experiment().replace({"network.dim": 33, "training.eta": 0.01, "run.steps": 500})
     base.save(tmp_path / "base.toml")
     out = tmp_path / "out"
-    assert (
-        cli.main(["compare", "--config", str(tmp_path / "base.toml"), "--eta-d", "0.2", "--out", str(out)])
-        == 0
-    )
+    assert cli.main(["compare", "--config", str(tmp_path / "base.toml"), "--eta-d", "0.2", "--out", str(out)]) == 0
     assert Experiment.load(out / "config.toml") == base.replace({"training.eta_d": 0.2})
 
 

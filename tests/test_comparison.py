@@ -161,9 +161,7 @@ def test_summary_is_strict_json_with_its_keys():
 def test_text_shows_both_side_by_side():
     text = str(compare(run(LINE), run([LINE, [1.2] * 6]), PATH))
     assert "1 -> 0.5 -> 0" in text
-    assert any(
-        line.startswith("z1*z2*z3") and "3162" in line and "1 of 2" in line for line in text.splitlines()
-    )
+    assert any(line.startswith("z1*z2*z3") and "3162" in line and "1 of 2" in line for line in text.splitlines())
 
 
 def test_target_is_taken_from_the_settings():

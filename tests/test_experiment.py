@@ -32,9 +32,7 @@ def fakes(monkeypatch):
 
 
 def small(**changes):
-    return Experiment().replace(
-        {"network.dim": 10, "network.width": 2, "run.steps": 1000, "run.points": 40, **changes}
-    )
+    return Experiment().replace({"network.dim": 10, "network.width": 2, "run.steps": 1000, "run.points": 40, **changes})
 
 
 def test_the_defaults_are_the_demo():
@@ -141,9 +139,7 @@ def test_every_text_is_checked_under_its_dotted_name(name):
     assert f"{name}=3" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "network", "network.", ".dim", "network.dim.x", "run", "runs.steps", "target.P"]
-)
+@pytest.mark.parametrize("name", ["", "network", "network.", ".dim", "network.dim.x", "run", "runs.steps", "target.P"])
 def test_names_that_do_not_exist_are_refused(name):
     with pytest.raises(InputError, match="is unknown"):
         Experiment().replace({name: 1})
@@ -219,9 +215,7 @@ def test_settings_survive_the_file_of_a_trajectory(fakes, tmp_path):
 
 def test_plateau_thresholds_reach_the_comparison(fakes):
     fakes()
-    strict, loose = (
-        small(**{"plateaus.slope": slope}).run().comparison.plateaus["ode"] for slope in (0.005, 0.2)
-    )
+    strict, loose = (small(**{"plateaus.slope": slope}).run().comparison.plateaus["ode"] for slope in (0.005, 0.2))
     assert strict[0].end_step < loose[0].end_step
 
 

@@ -61,9 +61,7 @@ def test_times_move_to_the_nearest_step_and_zero_is_put_first():
     assert steps_at([0.1, 1.0], 0.05).tolist() == [0, 2, 20]
 
 
-@pytest.mark.parametrize(
-    "times", [[], [0.0], [-1.0, 1.0], [0.0, 1.0, 0.5], [0.0, 0.1, 0.101], [0.0, np.nan], [[0, 1]]]
-)
+@pytest.mark.parametrize("times", [[], [0.0], [-1.0, 1.0], [0.0, 1.0, 0.5], [0.0, 0.1, 0.101], [0.0, np.nan], [[0, 1]]])
 def test_bad_times_are_named(times):
     with pytest.raises(InputError, match=r"run\.t_eval"):
         steps_at(times, 0.05)

@@ -53,9 +53,7 @@ class Run:
         self.work = ex.Work(np.zeros((7, self.y.size)), np.zeros(self.y.size))
 
     def go(self, budget):
-        return self.solve(
-            0, self.tableau, self.y, self.control, self.counts, self.t_out, self.out, self.work, budget
-        )
+        return self.solve(0, self.tableau, self.y, self.control, self.counts, self.t_out, self.out, self.work, budget)
 
 
 def exact(t):

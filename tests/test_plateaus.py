@@ -55,9 +55,7 @@ def test_the_demo_story(points):
     np.testing.assert_allclose([one.level for one in found], [1.17, 0.53, 0.34, 0.10], atol=3e-3)
     assert (found[0].start_step, found[-1].end_step) == (0, steps[-1])
     for one in found:
-        np.testing.assert_allclose(
-            [one.start_time, one.end_time], [5e-4 * one.start_step, 5e-4 * one.end_step]
-        )
+        np.testing.assert_allclose([one.start_time, one.end_time], [5e-4 * one.start_step, 5e-4 * one.end_step])
 
 
 def test_ends_are_where_the_slope_crosses_the_bound():
@@ -66,9 +64,7 @@ def test_ends_are_where_the_slope_crosses_the_bound():
     found = find(steps, stairs(steps, start, ((1e4, start - c),), width), window=1.05)
     reach = width * np.arccosh(np.sqrt(c / (2 * width * 0.02 * start)))
     assert brief(found) == [("initial", 0), ("final", 2)]
-    np.testing.assert_allclose(
-        [found[0].end_step, found[1].start_step], 1e4 * np.exp([-reach, reach]), rtol=0.01
-    )
+    np.testing.assert_allclose([found[0].end_step, found[1].start_step], 1e4 * np.exp([-reach, reach]), rtol=0.01)
 
 
 def test_slope_is_the_least_squares_line():
@@ -160,15 +156,19 @@ def test_a_run_that_ended_early():
     assert find(steps, np.full(steps.size, np.nan)) == []
 
 
-def test_a_wiggle_does_not_hide_a_plateau():
+def test_a_steep_wiggle_ends_a_stretch_and_a_gentle_one_does_not():
     steps = log_grid()
-    bump = 0.03 * np.exp(-((np.log(np.maximum(steps, 1) / 13_000) / 0.1) ** 2))
-    risk = stairs(steps)
-    found, smooth = find(steps, risk + bump), find(steps, risk)
-    assert brief(found) == STORY
-    assert (found[1].start_step, found[1].end_step) == (smooth[1].start_step, smooth[1].end_step)
-    # One as high as a drop does separate.
-    assert len(find(steps, risk + 5 * bump, length=1.2)) == 5
+    drops = ((3e3, 0.53), (6e5, 0.10))
+    risk, x = stairs(steps, drops=drops), np.log(np.maximum(steps, 1) / 30_000)
+    whole = find(steps, risk)
+    gentle = find(steps, risk + 0.003 * np.exp(-((x / 0.3) ** 2)))
+    assert brief(gentle) == brief(whole) == [("initial", 0), ("interior", 1), ("final", 2)]
+    # The drops are measured over the whole curve, so both halves count, each ending at the wiggle.
+    steep = find(steps, risk + 0.03 * np.exp(-((x / 0.1) ** 2)))
+    assert brief(steep) == [("initial", 0), ("interior", 1), ("interior", 1), ("final", 2)]
+    assert steep[1].start_step == pytest.approx(whole[1].start_step, rel=0.05)
+    assert steep[2].end_step == pytest.approx(whole[1].end_step, rel=0.05)
+    assert steep[1].end_step < 30_000 < steep[2].start_step
 
 
 def test_ensemble_is_judged_by_its_median():

@@ -27,9 +27,7 @@ def story(seeds=None, coordinates=3, **fields):
     shape = () if seeds is None else (seeds, 1)
     shift = 1.0 if seeds is None else np.exp(np.linspace(-0.2, 0.2, seeds))[:, None]
     x = np.log(np.maximum(steps, 1e-9) / shift)
-    risk = 1.17 - sum(
-        c / 2 * (1 + np.tanh((x - np.log(s)) / 0.3)) for s, c in ((3e3, 0.64), (5e4, 0.19), (6e5, 0.24))
-    )
+    risk = 1.17 - sum(c / 2 * (1 + np.tanh((x - np.log(s)) / 0.3)) for s, c in ((3e3, 0.64), (5e4, 0.19), (6e5, 0.24)))
     m = 0.1 + (1 + np.tanh(x - np.log(3e3)))[..., None, None] * np.ones((4, coordinates))
     assert risk.ndim == 1 + len(shape[:1])
     return Trajectory(steps, 5e-4 * steps, risk, m, np.ones(m.shape[:-1]), settings=SETTINGS, **fields)
@@ -84,9 +82,7 @@ def test_shades_are_the_plateaus(comparison):
     spans = [patch for patch in ax.patches if patch.get_alpha() == 0.09]
     assert len(spans) == len(comparison.plateaus["ode"]) == 4
     for span, one in zip(spans[1:], comparison.plateaus["ode"][1:], strict=True):
-        assert (span.get_x(), span.get_x() + span.get_width()) == pytest.approx(
-            (one.start_step, one.end_step)
-        )
+        assert (span.get_x(), span.get_x() + span.get_width()) == pytest.approx((one.start_step, one.end_step))
 
 
 def test_given_axes_are_used_alone(comparison):

@@ -98,9 +98,7 @@ def test_bar_only_where_asked_for_or_on_a_terminal(start, capsys):
 
 def test_early_ends_are_counted_and_explained(start):
     assert early_end(run(Decay(), *start, steps=100)) is None
-    out = run(
-        Decay(status=Status.DIVERGED, ensemble=True), *start, steps=100, points=5, spacing="linear", seeds=3
-    )
+    out = run(Decay(status=Status.DIVERGED, ensemble=True), *start, steps=100, points=5, spacing="linear", seeds=3)
     end = early_end(out)
     assert end.status == Status.DIVERGED
     assert end.text.startswith("SGD: 3 of 3 runs ended early, after step 25: ")

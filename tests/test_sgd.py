@@ -154,9 +154,7 @@ def test_row_zero_is_the_start():
     assert np.array_equal(got.m[0, 0], job.network.m)
     assert np.array_equal(got.a[0, 0], job.network.a)
     assert np.array_equal(got.b[0, 0], job.network.b)
-    np.testing.assert_allclose(
-        got.Q[0, 0], job.network.m @ job.network.m.T + job.network.R, rtol=1e-13, atol=1e-14
-    )
+    np.testing.assert_allclose(got.Q[0, 0], job.network.m @ job.network.m.T + job.network.R, rtol=1e-13, atol=1e-14)
 
 
 def test_frozen_layers_stay_to_the_bit():
@@ -188,9 +186,7 @@ def test_permuting_the_neurons_permutes_the_run(activation):
     job = make_job([0, 40, 200], width=7, activation=activation, biases=0.5)
     order = np.random.default_rng(0).permutation(7)
     start = job.network
-    moved = Network.from_weights(
-        STAIRS, start.weights[order], start.a[order], start.b[order], activation=activation
-    )
+    moved = Network.from_weights(STAIRS, start.weights[order], start.a[order], start.b[order], activation=activation)
     one, other = SGD().simulate(job), SGD().simulate(dataclasses.replace(job, network=moved))
     np.testing.assert_allclose(other.m, one.m[:, :, order], rtol=1e-9, atol=1e-10)
     np.testing.assert_allclose(other.risk, one.risk, rtol=1e-9, atol=1e-10)
@@ -198,9 +194,7 @@ def test_permuting_the_neurons_permutes_the_run(activation):
 
 def test_both_dtypes_follow_the_same_path():
     job = make_job([0, 300], width=8, dim=50)
-    np.testing.assert_allclose(
-        SGD(dtype="float32").simulate(job).m, SGD(dtype="float64").simulate(job).m, atol=1e-4
-    )
+    np.testing.assert_allclose(SGD(dtype="float32").simulate(job).m, SGD(dtype="float64").simulate(job).m, atol=1e-4)
 
 
 # --- bits

@@ -54,9 +54,7 @@ def imported(path):
             yield from (one.name for one in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path.name}: relative import"
-            inside = (
-                node.module.removeprefix("odesim").lstrip(".") if node.module.startswith("odesim") else None
-            )
+            inside = node.module.removeprefix("odesim").lstrip(".") if node.module.startswith("odesim") else None
             for one in node.names:
                 full = f"{inside}.{one.name}".lstrip(".") if inside is not None else None
                 yield f"odesim.{full}" if full in modules else node.module
@@ -93,9 +91,7 @@ def test_kernel_files_use_the_one_decorator_and_never_raise(path):
         assert not isinstance(node, ast.Raise), f"{path.name}:{node.lineno} raises"
         if isinstance(node, ast.FunctionDef):
             used = [ast.unparse(one) for one in node.decorator_list]
-            assert not any("njit" in one or one == "jit" for one in used), (
-                f"{path.name}: {node.name} uses {used}"
-            )
+            assert not any("njit" in one or one == "jit" for one in used), f"{path.name}: {node.name} uses {used}"
 
 
 def test_no_file_is_named_like_a_public_function():

@@ -33,9 +33,7 @@ def single(**changes):
     return Trajectory(**{**fields, **changes})
 
 
-@pytest.mark.parametrize(
-    "made", [ensemble(), single(noise_rate=np.ones((T, N)), message="fine"), ensemble()[2]]
-)
+@pytest.mark.parametrize("made", [ensemble(), single(noise_rate=np.ones((T, N)), message="fine"), ensemble()[2]])
 def test_save_and_load(made, tmp_path):
     made.save(tmp_path / "x.npz")
     read = Trajectory.load(tmp_path / "x.npz")

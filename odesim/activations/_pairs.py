@@ -8,7 +8,7 @@ import math
 
 from odesim._jit import kernel
 from odesim.activations._moments import ERF
-from odesim.activations._normal import ROOT_2, arcsine, density, distribution, distribution2
+from odesim.activations._normal import arcsine, density, distribution, distribution2
 
 TWO_OVER_PI = 2.0 / math.pi
 

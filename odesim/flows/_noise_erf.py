@@ -68,9 +68,7 @@ def tilt(j, k, m, Q, b, s):
         for n in range(Q.shape[0]):
             s.m[r, n] = m[n, r] - x * s.alpha[n] - y * s.beta[n]
         for p in range(m.shape[1]):
-            s.D[r, p] = -(
-                x * (qk * m[j, p] - qjk * m[k, p]) + y * (qj * m[k, p] - qjk * m[j, p])
-            ) / det
+            s.D[r, p] = -(x * (qk * m[j, p] - qjk * m[k, p]) + y * (qj * m[k, p] - qjk * m[j, p])) / det
     return TWO_OVER_PI / math.sqrt(det) * math.exp(-0.5 * (b[j] * bj + b[k] * bk))
 
 

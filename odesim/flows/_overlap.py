@@ -85,7 +85,17 @@ def fill_gamma(problem, diagonal, m, R, Q, a, b, out):
     """Γ (N, N) by the problem's method; needs Q."""
     if problem.method == NOISE_ERF:
         noise_erf(
-            problem.biased, diagonal, problem.noise, problem.table, problem.table2, m, Q, a, b, problem.tilt, out
+            problem.biased,
+            diagonal,
+            problem.noise,
+            problem.table,
+            problem.table2,
+            m,
+            Q,
+            a,
+            b,
+            problem.tilt,
+            out,
         )
     else:
         noise_points(problem.code, diagonal, problem.noise, m, R, a, b, problem.points, out)

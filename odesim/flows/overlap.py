@@ -96,9 +96,7 @@ class OverlapFlow:
         work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
         status = _explicit.RUNNING
         while status == _explicit.RUNNING and not job.stop.is_set():
-            status = kernels.solve_overlap(
-                problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL
-            )
+            status = kernels.solve_overlap(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
             job.progress(min(1.0, control[_explicit.TIME] / max(times[-1], 1e-300)))
         states[counts[_explicit.NEXT] :] = np.nan
         outcome = Status.INTERRUPTED if status == _explicit.RUNNING else Status(status)
@@ -126,14 +124,6 @@ def problem_of(
     terms = target.arrays()
     unnormalised = _unnormalised(target)
     closed = activation.name == "erf"
-    scratch = kernels.Scratch(
-        *(np.zeros(n) for _ in range(2)),
-        np.zeros((target.degree + 3, n)),
-        np.zeros(n),
-        np.zeros((n, p)),
-        *(np.zeros(n) for _ in range(5)),
-        *(np.zeros((n, n)) for _ in range(4)),
-    )
     table = closure_of(unnormalised)
     table2 = closure_of(square(unnormalised)) if closed else table
     return kernels.Problem(
@@ -150,7 +140,27 @@ def problem_of(
         table2=table2,
         tilt=_tilt(n, p, target.degree, table, table2),
         points=_points(Series(*terms), n, p, 0 if closed else samples, rng),
-        scratch=scratch,
+        scratch=_scratch(n, p, target.degree),
+    )
+
+
+def _scratch(n: int, p: int, degree: int) -> kernels.Scratch:
+    """Work arrays of the right-hand side."""
+    return kernels.Scratch(
+        q=np.zeros(n),
+        t=np.zeros(n),
+        c=np.zeros((degree + 3, n)),
+        C=np.zeros(n),
+        by_m=np.zeros((n, p)),
+        by_q=np.zeros(n),
+        by_b=np.zeros(n),
+        ka=np.zeros(n),
+        k1=np.zeros(n),
+        kb=np.zeros(n),
+        B=np.zeros((n, n)),
+        Q=np.zeros((n, n)),
+        S=np.zeros((n, n)),
+        gamma=np.zeros((n, n)),
     )
 
 
@@ -197,7 +207,14 @@ def _points(series: Series, n: int, p: int, count: int, rng: Any) -> Points:
         z, g = np.ascontiguousarray(normal[:p]), np.ascontiguousarray(normal[p:])
         evaluate(series, z, h)
     return Points(
-        z, g, h, np.zeros((n, n)), np.zeros((n, BLOCK)), np.zeros((n, BLOCK)), np.zeros(BLOCK), np.zeros(BLOCK)
+        z,
+        g,
+        h,
+        np.zeros((n, n)),
+        np.zeros((n, BLOCK)),
+        np.zeros((n, BLOCK)),
+        np.zeros(BLOCK),
+        np.zeros(BLOCK),
     )
 
 
@@ -208,9 +225,7 @@ def unpack(states: Array, n: int, p: int) -> tuple[Array, Array, Array, Array]:
     return m.reshape(*lead, n, p), R.reshape(*lead, n, n), a, b
 
 
-def risk_of(
-    target: Target, activation: Activation, m: Array, Q: Array, a: Array, b: Array | None = None
-) -> Array:
+def risk_of(target: Target, activation: Activation, m: Array, Q: Array, a: Array, b: Array | None = None) -> Array:
     """Population risk ½E[(h − f)²] = ½ Σ ĥ_S² − a·C + ½ aᵀKa, from overlaps with any leading axes.
 
     Parameters
@@ -218,7 +233,7 @@ def risk_of(
     m, Q, a, b : arrays (…, N, P), (…, N, N), (…, N), (…, N)
         Overlaps, W Wᵀ, second layer and biases; rows that hold NaN give NaN.
     """
-    n, p = m.shape[-2:]
+    n = m.shape[-2]
     lead = a.shape[:-1]
     biases = np.zeros(a.shape) if b is None else b
     R = Q - m @ np.swapaxes(m, -1, -2)
@@ -253,4 +268,3 @@ def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Statu
         message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",
         noise_rate=rates,
     )
-

@@ -45,14 +45,10 @@ def steps_at(times: ArrayLike, eta: float) -> NDArray[np.int64]:
     """
     raw = checks.array("run.t_eval", times, (np.size(times),))
     if raw.size == 0 or raw[0] < 0 or raw[-1] / eta > LARGEST_STEP:
-        raise checks.InputError(
-            f"run.t_eval must hold flow times from 0 to {LARGEST_STEP * eta:.3g}; give such times"
-        )
+        raise checks.InputError(f"run.t_eval must hold flow times from 0 to {LARGEST_STEP * eta:.3g}; give such times")
     steps = np.rint(raw / eta).astype(np.int64)
     if (np.diff(steps) <= 0).any():
-        raise checks.InputError(
-            f"run.t_eval must increase by at least one step, eta={eta:g}; thin the times out"
-        )
+        raise checks.InputError(f"run.t_eval must increase by at least one step, eta={eta:g}; thin the times out")
     steps = steps if steps[0] == 0 else np.concatenate([np.zeros(1, np.int64), steps])
     if steps.size < 2:
         raise checks.InputError("run.t_eval holds no time after 0; give at least one")

@@ -82,18 +82,20 @@ def draw_levels(ax: Axes, path: LeapPath) -> None:
 
 
 def shade(ax: Axes, plateaus: list[Plateau], *, predicted: bool = True) -> None:
-    """Shade each plateau and write its level above it; say so where no term predicts it."""
+    """Shade each plateau and write its level: above it, or below where no term predicts it and there is room."""
     for k, one in enumerate(plateaus):
         left, right = max(one.start_step, 0.5), one.end_step
         label = None if k else "detected plateau"
         ax.axvspan(left, right, color=INK, alpha=0.09, lw=0, zorder=0, label=label)
-        note = f"{one.level:.2f}" + ("\nnot predicted" if predicted and one.matched is None else "")
+        surprise = predicted and one.matched is None
+        note = f"{one.level:.2f}" + ("\nnot predicted" if surprise else "")
+        below = surprise and one.level > 0.15 * max(each.level for each in plateaus)
         left = max(left, ax.get_xlim()[0])
         at_edge = one.kind == "final"
         ax.annotate(
-            note, (right if at_edge else np.sqrt(left * right), one.level), xytext=(-3 * at_edge, 7),
+            note, (right if at_edge else np.sqrt(left * right), one.level), xytext=(-3 * at_edge, -7 if below else 7),
             textcoords="offset points", ha="right" if at_edge else "center",
-            va="bottom", fontsize=SMALL, color=INK, zorder=6,
+            va="top" if below else "bottom", fontsize=SMALL, color=INK, zorder=6,
         )  # fmt: skip
 
 
@@ -117,7 +119,7 @@ def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None) -> N
         _name_levels(ax, path)
     tidy(ax)
     time_axis(ax, trajectories[0])
-    legend(ax, loc="lower left", bbox_to_anchor=(0.0, 0.055))
+    legend(ax, loc="upper right")  # a risk that falls leaves this corner free
 
 
 def _name_levels(ax: Axes, path: LeapPath) -> None:

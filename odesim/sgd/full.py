@@ -193,9 +193,7 @@ class _Ensemble:
     def _end(self, index: int, status: Status, step: int) -> None:
         """Note why a run ended; with Q kept, its risks are quicker found all at once."""
         if self._narrow:
-            self.rows["risk"][index] = self._risk(
-                **{name: self.rows[name][index] for name in ("m", "Q", "a", "b")}
-            )
+            self.rows["risk"][index] = self._risk(**{name: self.rows[name][index] for name in ("m", "Q", "a", "b")})
         self.status[index] = status
         where = "" if status == Status.DONE else f"at step {step}: "
         self.message[index] = where + status.text

@@ -1,0 +1,168 @@
+"""The benchmarks: peers do the same work as the kernels, the errors match, and the file says what it should."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+if str(ROOT) not in sys.path:  # they are not installed with the package
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks import command, overlap_flow, report, sgd_batch1, timing
+from odesim.flows import _overlap as kernels
+from odesim.network import Network
+from odesim.sgd import full
+from odesim.sgd._random import INPUTS, samples
+from odesim.targets.series import Target
+
+TARGET = Target.parse("z1 + z1*z2*z3")
+COLUMNS = {"case", "ours_s", "peer", "peer_s", "ratio", "error_ours", "error_peer"}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    """What the quick form of all cases prints and writes."""
+    path = tmp_path_factory.mktemp("benchmarks") / "rows.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--quick", "--json", path], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_file_has_its_schema(quick):
+    _, content = quick
+    assert set(content) == {"machine", "versions", "rows"}
+    assert {"cpu", "cores", "platform", "load_average"} <= set(content["machine"])
+    assert {"python", "numpy", "scipy", "numba", "odesim"} <= set(content["versions"])
+    torch = {("sgd-batch1", "torch")} if find_spec("torch") else set()
+    found = {(row["case"], row["peer"]) for row in content["rows"]}
+    expected = {("overlap-flow", "scipy"), ("sgd-batch1", "numpy"), ("sgd-batch1", "scipy")}
+    assert found == expected | torch
+    for row in content["rows"]:
+        assert set(row) == COLUMNS
+        assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"])
+
+
+def test_ours_is_the_quicker_one(quick):
+    assert all(row["ratio"] > 1 for row in quick[1]["rows"])
+
+
+def test_errors_are_equal_within_the_stated_factor(quick):
+    for row in quick[1]["rows"]:
+        if row["case"] == "overlap-flow":
+            assert 0 < row["error_ours"] < 1e-5
+            assert row["error_ours"] / 2 < row["error_peer"] <= overlap_flow.FACTOR * row["error_ours"]
+        else:
+            assert row["error_ours"] is None
+            assert row["error_peer"] is None
+
+
+def test_the_table_shows_every_row_and_what_was_skipped(quick):
+    text, content = quick
+    for row in content["rows"]:
+        assert any(line.startswith(row["case"]) and f" {row['peer']} " in line for line in text.splitlines())
+    assert ("torch: not installed, skipped" in text) == (find_spec("torch") is None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("width", [1, 3, 8])
+def test_the_numpy_right_hand_side_is_the_kernels(seed, width):
+    network = Network.random(TARGET, width=width, dim=5, second_layer=0.7, rng=seed)
+    y = np.concatenate([part.ravel() for part in (network.m, network.R, network.a)])
+    problem = overlap_flow.problem_of(TARGET, network.activation, width, biased=False)
+    dy = np.empty(y.size + width)
+    kernels.derivative(problem, 0.0, np.concatenate([y, network.b]), dy)
+    np.testing.assert_allclose(overlap_flow.numpy_rhs(width)(0.0, y), dy[:-width], rtol=1e-12, atol=1e-12)
+    assert not dy[-width:].any()
+
+
+def test_our_integration_repeats_itself():
+    ours = overlap_flow.Ours(overlap_flow.Setting.reference())
+    first = ours.states()
+    np.testing.assert_array_equal(ours.states(), first)
+    np.testing.assert_array_equal(first[0], ours.start[: first.shape[1]])
+
+
+def peers():
+    def blas(W, a, X):
+        sgd_batch1.scipy_steps(W, a, X, sgd_batch1.ETA)
+
+    def plain(W, a, X):
+        sgd_batch1.numpy_steps(W, a, X, sgd_batch1.ETA, np.empty_like(W))
+
+    def torch(W, a, X):
+        from torch import from_numpy
+
+        sgd_batch1.torch_steps(from_numpy(W), from_numpy(a), from_numpy(X), sgd_batch1.ETA)
+
+    return [plain, blas, *([torch] if find_spec("torch") else [])]
+
+
+@pytest.mark.parametrize("steps_of", peers(), ids=lambda peer: peer.__name__)
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float64", 1e-12)])
+def test_the_peers_take_the_kernels_steps(steps_of, dtype, bound):
+    network, count = Network.random(TARGET, width=7, dim=40, second_layer=0.3), 60
+    job = full.Job(TARGET, network, sgd_batch1.Training(eta=sgd_batch1.ETA), np.array([0, count]))
+    state, constants = full._State.start(network, np.dtype(dtype)), full._constants(job, 0)
+    full._advance(state, count, network, constants)
+
+    X = np.empty((count, network.dim), np.float32)
+    samples(constants[0], INPUTS, 0, X)
+    W, a = network.weights.astype(dtype, order="C"), network.a.astype(dtype)
+    steps_of(W, a, X.astype(dtype))
+    moved = abs(W - network.weights).max()
+    assert moved > 1e-3
+    assert abs(W - state.W[: network.width, : network.dim]).max() < bound * moved * 10
+    assert abs(a - state.a[: network.width]).max() < bound
+
+
+def test_the_first_call_is_not_timed(monkeypatch):
+    clock = iter([0.0, 5.0, 10.0, 13.0, 20.0, 24.0, 30.0, 37.0])
+    monkeypatch.setattr(timing.time, "thread_time", lambda: next(clock))
+    calls = []
+    contenders = {name: lambda name=name: calls.append(name) for name in "ab"}
+    assert timing.least_seconds(contenders, 2) == {"a": 4.0, "b": 3.0}
+    assert calls == ["a", "b", "a", "b", "a", "b"]
+
+
+def test_only_the_chosen_cases_run(monkeypatch, tmp_path, capsys):
+    row = report.row("overlap-flow", 2e-3, "scipy", 0.5, (1e-7, 2e-7))
+    seen = []
+    monkeypatch.setattr(
+        overlap_flow, "measure", lambda repeats: seen.append(repeats) or report.Result([row], ["a note"])
+    )
+    path = tmp_path / "rows.json"
+    assert command.main(["--json", str(path), "--cases", "overlap-flow"]) == 0
+    assert seen == [command.REPEATS]
+    text = capsys.readouterr().out
+    assert all(part in text for part in ("2 ms", "500 ms", "250.0", "1.0e-07", "a note"))
+    (written,) = json.loads(path.read_text(encoding="utf-8"))["rows"]
+    assert written == {**row._asdict(), "ratio": 250.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--cases", "nonsense"], "--cases='nonsense'"),
+        (["--cases", "overlap-flow,"], "--cases=''"),
+        (["--json", "missing/rows.json"], "--json='missing/rows.json'"),
+        (["--json", "."], "is a folder"),
+        (["--json", "rows.json\0"], "--json="),
+        (["--nonsense"], "--nonsense"),
+        (["--json"], "--json"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2_before_any_work(words, part, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "_measure", lambda *arguments: pytest.fail("computed"))
+    assert command.main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert part in err
+    assert list(tmp_path.iterdir()) == []
