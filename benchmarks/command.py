@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -68,10 +69,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _check_writable(path: Path) -> None:
     """Refuse, before any time is spent, a file that could not be written at the end."""
-    if path.is_dir():
+    if os.path.isdir(path):  # False, not an error, for a name that no system takes
         raise InputError(f"--json={str(path)!r} is a folder; give a file")
     try:
-        tempfile.TemporaryFile(dir=path.parent).close()
+        # a neighbour with a longer name, as the file itself will be written
+        tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".reserved.part").close()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"--json={str(path)!r} cannot be written ({reason}); choose another folder") from error

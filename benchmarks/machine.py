@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def line(about: dict[str, Any], found: dict[str, str]) -> str:
 
 
 @contextlib.contextmanager
-def one_blas_thread() -> Any:
+def one_blas_thread() -> Iterator[None]:
     """Hold BLAS at one thread; without threadpoolctl the environment of ``__main__`` has to do."""
     try:
         from threadpoolctl import threadpool_limits

@@ -39,7 +39,7 @@ def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 def table(results: Sequence[Result]) -> str:
     """All rows in columns, then the notes."""
-    head = ("case", "peer", "ours", "peer's", "ratio", "error", "peer's")
+    head = ("case", "peer", "ours", "peer's", "ratio", "our error", "peer's error")
     lines = [head, *(_cells(one) for result in results for one in result.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = [

@@ -55,7 +55,7 @@ def compare(words: list[str]) -> int:
         progress=False if flags.quiet else None, ready=lambda name, run: run.save(out / f"{name}.npz")
     )
     _write(result, out)
-    if not flags.quiet and result.comparison is not None:
+    if not flags.quiet:
         print(f"{result.comparison.text()}\nwritten to {out}")
     return DONE if result.failure is None else _complain(result.failure, ENDED_EARLY)
 
@@ -89,12 +89,11 @@ def _write(result: Result, out: Path) -> None:
 
 
 def _draw(result: Result, path: Path) -> None:
-    if result.comparison is not None:
-        from odesim import plot_comparison
+    from odesim import plot_comparison
 
-        figure = plot_comparison(result.comparison).get_figure(root=True)
-        assert figure is not None
-        figure.savefig(path, dpi=150)
+    figure = plot_comparison(result.comparison).get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path, dpi=150)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,7 +123,8 @@ def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespa
 
 def _experiment(flags: argparse.Namespace) -> Experiment:
     """Return the experiment the flags describe: the file or the demo, then --set, then the named flags."""
-    from odesim.experiment import Experiment, options
+    from odesim.experiment import Experiment
+    from odesim.specs import options
 
     texts: dict[str, str] = {}
     for pair in flags.set:
@@ -140,7 +140,7 @@ def _experiment(flags: argparse.Namespace) -> Experiment:
 
 def _value(name: str, text: str) -> Any:
     """Turn text into a value of the kind that the dotted name holds; the experiment checks its bounds."""
-    from odesim.experiment import find_option, kind_of
+    from odesim.specs import find_option, kind_of
 
     kind = kind_of(find_option(name))
     if kind == "str":
@@ -188,7 +188,7 @@ def _top_parser() -> argparse.ArgumentParser:
 
 def _compare_parser() -> argparse.ArgumentParser:
     """One flag for every field that has one."""
-    from odesim.experiment import options
+    from odesim.specs import options
 
     about = "Integrate the ODE, run SGD from the same weights, draw, write and print how they agree."
     parser = _Parser(prog="odesim compare", description=about, allow_abbrev=False)

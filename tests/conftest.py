@@ -53,6 +53,8 @@ class Decay:
     ensemble: bool = False
 
     def simulate(self, job: Job) -> Trajectory:
+        if isinstance(self.status, BaseException):
+            raise self.status
         lead = (job.seeds,) if self.ensemble else ()
         T, (N, P) = job.steps.size, job.network.m.shape
         risk = np.broadcast_to(job.target.energy / 2 * np.exp(-self.rate * job.steps), (*lead, T)).copy()

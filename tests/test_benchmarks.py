@@ -104,7 +104,7 @@ def peers():
 
 
 @pytest.mark.parametrize("steps_of", peers(), ids=lambda peer: peer.__name__)
-@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-5), ("float64", 1e-12)])
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("float64", 1e-11)])
 def test_the_peers_take_the_kernels_steps(steps_of, dtype, bound):
     network, count = Network.random(TARGET, width=7, dim=40, second_layer=0.3), 60
     job = full.Job(TARGET, network, sgd_batch1.Training(eta=sgd_batch1.ETA), np.array([0, count]))
@@ -117,8 +117,8 @@ def test_the_peers_take_the_kernels_steps(steps_of, dtype, bound):
     steps_of(W, a, X.astype(dtype))
     moved = abs(W - network.weights).max()
     assert moved > 1e-3
-    assert abs(W - state.W[: network.width, : network.dim]).max() < bound * moved * 10
-    assert abs(a - state.a[: network.width]).max() < bound
+    assert abs(W - state.W[: network.width, : network.dim]).max() < bound * moved
+    assert abs(a - state.a[: network.width]).max() < bound * abs(a - network.a).max()
 
 
 def test_the_first_call_is_not_timed(monkeypatch):
@@ -152,6 +152,7 @@ def test_only_the_chosen_cases_run(monkeypatch, tmp_path, capsys):
         (["--cases", "overlap-flow,"], "--cases=''"),
         (["--json", "missing/rows.json"], "--json='missing/rows.json'"),
         (["--json", "."], "is a folder"),
+        (["--json", 300 * "x"], "File name too long"),
         (["--json", "rows.json\0"], "--json="),
         (["--nonsense"], "--nonsense"),
         (["--json"], "--json"),

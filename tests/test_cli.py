@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -250,14 +251,14 @@ def test_an_interrupted_ode_keeps_what_there_is(capsys, tmp_path, fakes):
     fakes(ode=Status.INTERRUPTED)
     assert compare("--quiet", out=tmp_path) == 1
     assert capsys.readouterr().err.count("\n") == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"ode.npz", "summary.json", "config.toml"}
+    assert {path.name for path in tmp_path.iterdir()} == FILES
 
 
-def test_the_ode_is_on_disk_before_sgd_starts(capsys, tmp_path, fakes):
-    fakes(sgd=KeyboardInterrupt())
+def test_sgd_is_on_disk_before_the_ode_starts(capsys, tmp_path, fakes):
+    fakes(ode=KeyboardInterrupt())
     assert compare("--quiet", out=tmp_path) == 1
     assert capsys.readouterr().err.count("\n") == 1
-    assert Trajectory.load(tmp_path / "ode.npz").status == Status.DONE
+    assert (Trajectory.load(tmp_path / "sgd.npz").status == Status.DONE).all()
 
 
 def test_a_picture_that_fails_does_not_take_the_numbers_along(tmp_path, fakes, monkeypatch):
@@ -299,6 +300,16 @@ def test_a_real_divergence_and_its_suggestion(capsys, tmp_path):
     assert compare(*words, "8", out=tmp_path) == 1
     suggestion = capsys.readouterr().err.split("--eta-d ")[1].strip()
     assert compare(*words, suggestion, out=tmp_path) == 0
+
+
+@pytest.mark.parametrize("eta_d", ["200", "1e6"])
+def test_a_step_size_far_too_large_ends_soon(tmp_path, eta_d):
+    """The flow itself would crawl for minutes; it stops where SGD did."""
+    begin = time.monotonic()
+    words = ["--activation", "relu", "--biases", "1", "--quiet", "--steps", "100000", "--eta-d", eta_d]
+    assert compare(*words, out=tmp_path) == 1
+    assert {path.name for path in tmp_path.iterdir()} == FILES
+    assert time.monotonic() - begin < 30
 
 
 def test_as_a_process():

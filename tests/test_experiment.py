@@ -8,7 +8,8 @@ from conftest import Decay
 from hypothesis import given
 
 from odesim.checks import InputError
-from odesim.experiment import Experiment, NetworkSpec, TargetSpec, TrainingSpec, kind_of, options
+from odesim.experiment import Experiment
+from odesim.specs import NetworkSpec, TargetSpec, TrainingSpec, kind_of, options
 from odesim.trajectory import Status, Trajectory
 
 NUMBERS = [name for name, one in options().items() if kind_of(one) in ("float", "int")]
@@ -151,7 +152,7 @@ def test_a_choice_is_checked_when_it_is_made():
 
 
 def test_one_of_two_spellings_of_the_step_size():
-    assert TrainingSpec() == TrainingSpec(eta_d=0.1)
+    assert TrainingSpec() == TrainingSpec(eta_d=0.05)
     assert TrainingSpec(eta=0.002).rates(100).eta == 0.002
     assert TrainingSpec(eta_d=0.2).rates(100).eta == 0.2 / 100
     by_eta = Experiment().replace({"training.eta": 0.002})
@@ -193,9 +194,9 @@ def test_run_gives_both_trajectories_their_comparison_and_the_experiment(fakes):
     made, seen = fakes(), []
     experiment = small(**{"run.finite_step": False, "run.dtype": "float32", "run.seeds": 3})
     result = experiment.run(ready=lambda name, run: seen.append((name, run)))
-    assert made == [{"finite_step": False}, {"dtype": "float32"}]
-    assert [name for name, _ in seen] == ["ode", "sgd"]
-    assert [run for _, run in seen] == [result.ode, result.sgd]
+    assert made == [{"dtype": "float32"}, {"finite_step": False}]
+    assert [name for name, _ in seen] == ["sgd", "ode"]
+    assert [run for _, run in seen] == [result.sgd, result.ode]
     assert result.sgd.seeds == 3
     assert not result.ode.ensemble
     assert result.failure is None
@@ -219,14 +220,22 @@ def test_plateau_thresholds_reach_the_comparison(fakes):
     assert strict[0].end_step < loose[0].end_step
 
 
-def test_an_interrupted_ode_ends_the_experiment(fakes):
+def test_an_interrupted_ode_is_compared_as_far_as_it_came(fakes):
     fakes(ode=Status.INTERRUPTED)
     result = small().run()
-    assert result.sgd is None
-    assert result.comparison is None
+    assert np.isnan(result.ode.risk[-1])
+    assert result.comparison.distance["sup"] >= 0
     assert "overlap flow: the run ended early" in result.failure
     assert "--eta-d" not in result.failure
     json.dumps(result.summary(), allow_nan=False)
+
+
+def test_the_ode_goes_no_further_than_sgd_came(fakes):
+    fakes(sgd=Status.DIVERGED)
+    result = small().run()
+    reached = np.isfinite(result.sgd.risk).any(axis=0).sum()
+    assert 2 <= reached < result.sgd.steps.size
+    assert np.array_equal(result.ode.steps, result.sgd.steps[:reached])
 
 
 def test_a_divergence_says_so_with_a_smaller_step(fakes):

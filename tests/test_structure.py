@@ -14,7 +14,7 @@ PACKAGE = ROOT / "odesim"
 ROOMS = [
     "_jit", "checks", "files", "seeds", "laws", "activations", "targets", "complexity", "network", "training",
     "trajectory", "job", "integrate", "flows", "sgd", "resolve", "runner", "passages", "plateaus",
-    "comparison", "experiment", "plotting", "cli", "__main__",
+    "comparison", "specs", "experiment", "plotting", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

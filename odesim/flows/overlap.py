@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ Array = NDArray[np.float64]
 
 STEPS_A_CALL = 200
 """Integration steps between two looks at the progress bar and the stop flag."""
+
+GRACE, STEPS_TO_ONE = 2000, 20
+"""Integration steps allowed in all, and more of them for every SGD step passed."""
 
 OVERFLOW = 1e12
 """An overlap beyond this ends the run as diverged."""
@@ -95,12 +99,22 @@ class OverlapFlow:
         tableau = tsitouras()
         work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
         status = _explicit.RUNNING
-        while status == _explicit.RUNNING and not job.stop.is_set():
-            status = kernels.solve_overlap(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
-            job.progress(min(1.0, control[_explicit.TIME] / max(times[-1], 1e-300)))
+        with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
+            while status == _explicit.RUNNING and not job.stop.is_set():
+                if self.finite_step and _too_fast(counts, control[_explicit.TIME] / job.training.eta):
+                    status = Status.TOO_FAST
+                    break
+                status = kernels.solve_overlap(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
+                job.progress(min(1.0, control[_explicit.TIME] / max(times[-1], 1e-300)))
         states[counts[_explicit.NEXT] :] = np.nan
         outcome = Status.INTERRUPTED if status == _explicit.RUNNING else Status(status)
         return states, outcome, float(control[_explicit.TIME])
+
+
+def _too_fast(counts: NDArray[np.int64], sgd_steps: float) -> bool:
+    """Whether the integration needs many steps to one of SGD, as where a step size feeds on its own noise."""
+    tried = int(counts[_explicit.ACCEPTED] + counts[_explicit.REJECTED])
+    return tried > GRACE + STEPS_TO_ONE * sgd_steps
 
 
 def problem_of(

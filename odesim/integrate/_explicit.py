@@ -94,9 +94,10 @@ def explicit(rhs, problem, tableau, y, control, counts, t_out, out, work, budget
     """Advance y by at most ``budget`` accepted or rejected steps, filling ``out`` (T, n) at the times ``t_out`` (T).
 
     Returns RUNNING while outputs are missing. ``control`` and ``counts`` carry the time, the step size and the
-    rest from call to call, ``work`` the slope at y, so the result does not depend on the budget. Step sizes follow a PI controller
-    (Gustafsson 1991); the first one Hairer, Nørsett & Wanner I, II.4. A state that is not finite, larger than
-    control[BOUND], or a step below the spacing of floats ends the integration with its status.
+    rest from call to call, ``work`` the slope at y, so the result does not depend on the budget. Step sizes
+    follow a PI controller (Gustafsson 1991); the first one Hairer, Nørsett & Wanner I, II.4. A state that is
+    not finite, larger than control[BOUND], or a step below the spacing of floats ends the integration with its
+    status.
     """
     rtol, atol = control[RTOL], control[ATOL]
     stages = tableau.c.size
