@@ -89,7 +89,7 @@ class RunSpec(_Table):
     """For how long, how often, and recorded where."""
 
     table: ClassVar[str] = "run"
-    steps: int = option(2_500_000, "horizon in SGD steps", flag="--steps", low=1, high=LARGEST_STEP)
+    steps: int = option(3_000_000, "horizon in SGD steps", flag="--steps", low=1, high=LARGEST_STEP)
     points: int = option(300, "number of recorded steps", flag="--points", low=2)
     spacing: str = option("log", "how they are spaced", flag="--spacing", choices=SPACINGS)
     seeds: int = option(8, "number of SGD runs, one data stream each", flag="--seeds", low=1)

@@ -38,7 +38,8 @@ _TEXTS = {
     Status.NOT_FINITE: "a value became NaN or infinite; take a smaller step size or a smaller start",
     Status.STEP_TOO_SMALL: "the integrator's step fell below the spacing of floats; loosen rtol and atol, "
     "or take a smaller step size if the risk was growing",
-    Status.TOO_FAST: "the overlaps change within single SGD steps, where no flow describes SGD; take a smaller step size",
+    Status.TOO_FAST: "the overlaps change within single SGD steps, where no flow describes SGD; "
+    "take a smaller step size",
     Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
 }
 

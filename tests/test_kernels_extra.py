@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numba import njit
 from test_integrate import Run, solve_oscillator
+from test_sgd import make_job
 
 from odesim import Network, OverlapFlow, Target, Training, run
 from odesim.activations._pairs import pairs_relu
@@ -16,6 +17,9 @@ from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series, evaluate
 from odesim.integrate import _explicit
 from odesim.passages import first_passage
+from odesim.plateaus import NODES_A_WINDOW, PlateauRule, _Curve
+from odesim.sgd import full
+from odesim.trajectory import Status, Trajectory
 
 
 def test_target_at_the_points():
@@ -63,7 +67,7 @@ def test_relu_pairs_that_coincide_with_unequal_biases(shift):
     assert ka[0] == pytest.approx(np.sum(w * np.maximum(one, 0) * np.maximum(other, 0)), abs=1e-12)
     assert kb[0] == pytest.approx(np.sum(w * (one > 0) * np.maximum(other, 0)), abs=1e-12)
     assert k12[0, 1] == pytest.approx(np.sum(w * (one > 0) * (other > 0)), abs=1e-12)
-    density = naive.PHI * math.exp(-b[0] ** 2 / (2 * q)) / s
+    density = naive.PHI * math.exp(-(b[0] ** 2) / (2 * q)) / s
     assert k1[0] == pytest.approx(0.5 * density * max(shift, 0.0), abs=1e-12)
 
 
@@ -161,3 +165,48 @@ def test_number_of_steps_follows_the_order():
 
 def test_a_run_that_is_lost_and_comes_back_is_censored():
     assert first_passage([0, 1, 10, 100], [1.0, 1.0, math.nan, 0.2], 0.5) == math.inf
+
+
+# ---- SGD: the ends of a group
+
+
+def sgd_start():
+    job = make_job([0, 8], width=3, dim=9)
+    return job, full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+
+
+def test_a_group_that_ends_early_applies_its_own_steps_alone():
+    """Seven steps in one call are four and three: no update of the first group is left over for the second."""
+    job, whole, constants = sgd_start()
+    parts = whole.copy()
+    assert full._advance(whole, 7, job.network, constants) == Status.DONE
+    for count in (4, 3):
+        assert full._advance(parts, count, job.network, constants) == Status.DONE
+    assert np.array_equal(whole.W, parts.W)
+    assert np.array_equal(whole.a, parts.a)
+
+
+def test_an_output_beyond_the_bound_ends_the_run_before_its_step():
+    """erf bounds every σ_j, but not f: a huge second layer is found in the forward pass that first shows it."""
+    job, state, constants = sgd_start()
+    state.a[1] = 1e15
+    before = state.W.copy()
+    assert full._advance(state, 4, job.network, constants) == Status.DIVERGED
+    assert state.step == 0
+    assert np.array_equal(state.W, before)
+
+
+# ---- plateaus
+
+
+def test_slope_of_a_steep_curve_is_the_least_squares_line():
+    steps = np.unique(np.rint(np.geomspace(1, 10_000, 200))).astype(np.int64)
+    steps = np.concatenate([[0], steps])
+    risk = 1.0 - 0.4 * np.tanh(np.log(np.maximum(steps, 1) / 100.0))
+    zero = np.zeros((steps.size, 1, 1))
+    curve = _Curve.of(Trajectory(steps, 1e-3 * steps, risk, zero, zero[..., 0]), PlateauRule())
+    half, slopes = NODES_A_WINDOW // 2, curve.slopes(PlateauRule())
+    for i in range(0, curve.x.size, 17):
+        part = slice(max(i - half, 0), i + half + 1)
+        assert slopes[i] == pytest.approx(np.polyfit(curve.x[part], curve.L[part], 1)[0], abs=1e-9)
+    assert abs(slopes).max() > 0.3

@@ -11,6 +11,7 @@ from odesim import InputError, Network, OverlapFlow, Status, Target, Training, r
 from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _noise_points, overlap
 from odesim.flows import _overlap as kernels
+from odesim.flows.closure import closure_of, square
 
 NAMES = sorted(CATALOGUE)
 TERMS = st.dictionaries(
@@ -289,3 +290,29 @@ def test_boolean_targets_are_refused(demo):
     network = Network.random(target, width=3, dim=10)
     with pytest.raises(InputError, match="boolean"):
         run(OverlapFlow(), target, network, Training(eta=0.01), steps=10)
+
+
+def test_the_square_of_a_target_and_its_closure():
+    """The tables of h² sum up to h² itself, and each index follows from those below it."""
+    target = Target.parse("z1 + He2(z1)*z2 - z1*z2**3/2")
+    series = overlap._unnormalised(target)
+    squared, z = square(series), np.random.default_rng(0).normal(size=(2, 50))
+    values = sum(
+        weight * np.prod([np.polynomial.hermite_e.hermeval(z[r], [0] * k + [1]) for r, k in enumerate(index)], axis=0)
+        for index, weight in squared.items()
+    )
+    assert values == pytest.approx(target.evaluate(z.T) ** 2, rel=1e-12)
+    table = closure_of(squared)
+    assert table.degree.max() == 2 * target.degree
+    assert (np.diff(table.degree) >= 0).all()
+    assert (table.degree[table.parent[1:]] == table.degree[1:] - 1).all()
+
+
+@pytest.mark.parametrize(
+    ("expression", "closed"), [("z1*z2*z3*z4*z5*z6*z7*z8", True), ("*".join(f"z{i}" for i in range(1, 15)), False)]
+)
+def test_targets_too_large_for_tables_go_by_points(expression, closed):
+    target = Target.parse(expression)
+    problem = overlap.problem_of(target, CATALOGUE["erf"], 2, biased=False, samples=16)
+    assert problem.method == (kernels.NOISE_ERF if closed else kernels.NOISE_POINTS)
+    assert problem.points.h.size == (0 if closed else 16)

@@ -7,6 +7,7 @@ For a tilted Gaussian the expectations E[He_S(z) …] obey a recursion that lowe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import comb, factorial, prod
 
 import numpy as np
 
@@ -50,6 +51,18 @@ def closure_of(series: dict[Index, float]) -> Closure:
     )
 
 
+MOST_TERMS, MOST_INDICES = 64, 20_000
+"""Beyond this many terms, or indices below those of h², the closed form costs more than points do."""
+
+
+def affordable(series: dict[Index, float]) -> bool:
+    """Whether the tables of h and h² stay small, told before they are made."""
+    if len(series) > MOST_TERMS:
+        return False
+    below = sum(prod(a + b + 1 for a, b in zip(first, second, strict=True)) for first in series for second in series)
+    return below <= MOST_INDICES
+
+
 def square(series: dict[Index, float]) -> dict[Index, float]:
     """Return the unnormalised Hermite series of h², by He_a He_b = Σ_k k! C(a,k) C(b,k) He_{a+b−2k}."""
     out: dict[Index, float] = {}
@@ -61,8 +74,6 @@ def square(series: dict[Index, float]) -> dict[Index, float]:
 
 
 def _product(first: Index, second: Index) -> dict[Index, float]:
-    from math import comb, factorial
-
     out: dict[Index, float] = {(): 1.0}
     for a, b in zip(first, second, strict=True):
         out = {

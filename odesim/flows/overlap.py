@@ -15,7 +15,7 @@ from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series, evaluate
 from odesim.flows._noise_erf import Closure, Tilt
 from odesim.flows._noise_points import BLOCK, Points
-from odesim.flows.closure import closure_of, square
+from odesim.flows.closure import affordable, closure_of, square
 from odesim.integrate import _explicit
 from odesim.integrate.tableaus import tsitouras
 from odesim.job import Job
@@ -42,7 +42,8 @@ class OverlapFlow:
     ----------
     finite_step : bool
         Add the drift (η d) E[Δ² a_j a_k σ'_j σ'_k] that steps of finite size give to Q (Saad & Solla 1995; Ben
-        Arous, Gheissari & Jagannath 2022). For erf in closed form, else over ``2**log2_samples`` points.
+        Arous, Gheissari & Jagannath 2022). For erf in closed form (targets of
+        moderate size), else over ``2**log2_samples`` points.
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     log2_samples : int
@@ -136,10 +137,11 @@ def problem_of(
     """
     n, p = width, target.P
     terms = target.arrays()
-    unnormalised = _unnormalised(target)
-    closed = activation.name == "erf"
-    table = closure_of(unnormalised)
-    table2 = closure_of(square(unnormalised)) if closed else table
+    hermite = _unnormalised(target)
+    closed = activation.name == "erf" and affordable(hermite)
+    if not closed:
+        hermite = {(0,) * p: 0.0}  # no tables
+    table, table2 = closure_of(hermite), closure_of(square(hermite))
     return kernels.Problem(
         code=activation.code,
         biased=int(biased),

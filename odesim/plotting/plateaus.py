@@ -91,10 +91,11 @@ def shade(ax: Axes, plateaus: list[Plateau], *, predicted: bool = True) -> None:
         note = f"{one.level:.2f}" + ("\nnot predicted" if surprise else "")
         below = surprise and one.level > 0.15 * max(each.level for each in plateaus)
         left = max(left, ax.get_xlim()[0])
-        at_edge = one.kind == "final"
+        at_end = one.kind == "final"
+        x = right if at_end or below else np.sqrt(left * right)
         ax.annotate(
-            note, (right if at_edge else np.sqrt(left * right), one.level), xytext=(-3 * at_edge, -7 if below else 7),
-            textcoords="offset points", ha="right" if at_edge else "center",
+            note, (x, one.level), xytext=(-3 * at_end, -7 if below else 7),
+            textcoords="offset points", ha="right" if at_end or below else "center",
             va="top" if below else "bottom", fontsize=SMALL, color=INK, zorder=6,
         )  # fmt: skip
 
