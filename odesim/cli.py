@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def compare(words: list[str]) -> int:
     """Compare: integrate the ODE, run SGD from the same weights, draw, write and print how they agree."""
     from odesim import files
+    from odesim.resolve import blocked_messages
 
     flags = parse(_compare_parser(), words)
     experiment = _experiment(flags)
@@ -49,8 +50,8 @@ def compare(words: list[str]) -> int:
     out = files.writable_folder(flags.out)
     if not flags.quiet:
         print(_heading(start), flush=True)
-    for blocked in start.blocked:
-        print(f"odesim: warning: {blocked.message}", file=sys.stderr)
+    for message in blocked_messages(start.blocked):
+        print(f"odesim: warning: {message}", file=sys.stderr)
     result = experiment.run(
         progress=False if flags.quiet else None, ready=lambda name, run: run.save(out / f"{name}.npz")
     )

@@ -67,8 +67,8 @@ class Comparison:
         if self.noise_gauge is None or self.noise_gauge <= 1:
             return ""
         return (
-            f"Noise gauge {self.noise_gauge:.2g} is above 1: by the last escape SGD's noise has given the "
-            "overlaps more than they started with, so escape times differ from run to run and from the ODE; "
+            f"Noise gauge {self.noise_gauge:.2g} is above 1: by the ODE's last escape (or the end) SGD's noise has given "
+            "the overlaps more than they started with, so escape times differ from run to run and from the ODE; "
             "compare medians, or take a smaller eta."
         )
 
@@ -149,7 +149,7 @@ def compare(
 
 
 def noise_gauges(ode: Trajectory, until: list[float]) -> list[float | None]:
-    """Largest noise gauge over the neurons up to each of these steps, and up to the last finite of them.
+    """Largest noise gauge over the neurons up to each of these steps, and up to the last of them.
 
     ν_j = ∫ (eta d) Γ_jj dt, by the trapezoid rule on the output grid, is what SGD's noise adds to a squared
     overlap, in units of its start size 1/d: where ν is not far below 1, the escape from a saddle of leap 2 or

@@ -19,7 +19,7 @@ from odesim.comparison import Comparison, compare
 from odesim.complexity import LeapPath, leap_path
 from odesim.network import Network
 from odesim.plateaus import PlateauRule
-from odesim.resolve import BlockedTerm, blocked_terms, stable_eta_d
+from odesim.resolve import BlockedTerm, blocked_messages, blocked_terms, stable_eta_d
 from odesim.runner import check_target, early_end, run
 from odesim.specs import ATTRIBUTES, TABLES, NetworkSpec, RunSpec, TargetSpec, TrainingSpec, find_option, unknown
 from odesim.targets.series import Target
@@ -220,7 +220,7 @@ class Result:
             "leap": self.path.leap,
             "predicted_levels": list(self.path.plateau_levels),
             **self.comparison.summary(),
-            "blocked": [blocked.message for blocked in start.blocked],
+            "blocked": blocked_messages(start.blocked),
             "ended_early": self.failure,
             "settings": self.experiment.as_dict(),
             "versions": self.ode.versions,

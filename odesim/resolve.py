@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +42,23 @@ class BlockedTerm:
     @property
     def message(self) -> str:
         """One line: the term, the moment, what frees it."""
-        others = [name for name, kind in CATALOGUE.items() if not _vanishes(kind, self.degree)]
-        swap = f", or another activation ({', '.join(others)})" if others else ""
-        return (
-            f"{self.label} cannot be learned: it needs the moment c_{self.degree}, which vanishes for "
-            f"{self.activation} without biases; give biases (--biases 1, Network.random(biases=1.0)){swap}"
-        )
+        return blocked_messages([self])[0]
+
+
+def blocked_messages(blocked: Sequence[BlockedTerm]) -> list[str]:
+    """Return one line for each moment that vanishes: the terms that need it, and what frees them."""
+    return [_message(degree, list(terms)) for degree, terms in groupby(blocked, key=lambda one: one.degree)]
+
+
+def _message(degree: int, terms: list[BlockedTerm], most: int = 3) -> str:
+    named = ", ".join(one.label for one in terms[:most])
+    rest = f" and {len(terms) - most} more of degree {degree}" if len(terms) > most else ""
+    others = [name for name, kind in CATALOGUE.items() if not _vanishes(kind, degree)]
+    swap = f", or another activation ({', '.join(others)})" if others else ""
+    return (
+        f"{named}{rest} cannot be learned: the moment c_{degree} vanishes for {terms[0].activation} without biases; "
+        f"give biases (--biases 1, Network.random(biases=1.0)){swap}"
+    )
 
 
 def blocked_terms(target: Target, network: Network, training: Training) -> list[BlockedTerm]:

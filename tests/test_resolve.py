@@ -5,7 +5,7 @@ from conftest import networks, targets
 from hypothesis import given
 
 from odesim.network import Network
-from odesim.resolve import blocked_terms, stable_eta_d, stable_step
+from odesim.resolve import blocked_messages, blocked_terms, stable_eta_d, stable_step
 from odesim.targets.series import Target
 from odesim.training import Training
 
@@ -47,6 +47,15 @@ def test_message_names_term_moment_and_remedy():
     for part in ("z1*z2*z3", "c_3", "relu", "--biases 1", "Network.random(biases=1.0)", "erf"):
         assert part in one.message
     assert "\n" not in one.message
+
+
+def test_terms_of_one_degree_share_a_line():
+    found = blocked("z1*z2 + z1*z3 + z2*z3 + z1*z4 + z1*z2*z3*z4", "erf")
+    lines = blocked_messages(found)
+    assert len(found) == 5
+    assert len(lines) == 2
+    assert "and 1 more of degree 2 cannot be learned: the moment c_2 vanishes" in lines[0]
+    assert lines[1].startswith("z1*z2*z3*z4 cannot be learned: the moment c_4")
 
 
 def projection(network, target, term):

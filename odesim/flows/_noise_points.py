@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
+from odesim.activations._moments import ERF
 
 BLOCK = 256
 WIDTH = 0.05  # of the smoothed step Φ(u/WIDTH): without it ReLU makes the right-hand side discontinuous
@@ -99,7 +100,7 @@ def noise_points(code, diagonal, noise, m, R, a, b, s, out):
                 x, g = s.L[j, k], s.g[k, first:last]
                 for i in range(size):
                     lam[i] += x * g[i]
-            if code == 0:
+            if code == ERF:
                 outputs_erf(lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])
             else:
                 outputs_relu(lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])

@@ -13,10 +13,8 @@ import math
 import numpy as np
 
 from odesim._jit import FASTMATH, kernel
+from odesim.activations._moments import ERF
 from odesim.sgd._random import GROUP, INPUTS, LABELS, draw_group
-
-ERF, RELU = 0, 1
-"""Codes of the activations."""
 
 # By comparison: math.isfinite tests x - x, which reassociation turns into 0.
 LARGEST = np.finfo(np.float64).max
