@@ -67,7 +67,7 @@ class Comparison:
         if self.noise_gauge is None or self.noise_gauge <= 1:
             return ""
         return (
-            f"Noise gauge {self.noise_gauge:.2g} is above 1: by the ODE's last escape (or the end) SGD's noise has given "
+            f"Noise gauge {self.noise_gauge:.2g} is above 1: by the last escape, or the end, SGD's noise has given "
             "the overlaps more than they started with, so escape times differ from run to run and from the ODE; "
             "compare medians, or take a smaller eta."
         )
