@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 import math
 from collections import defaultdict
 from collections.abc import Iterator
@@ -115,7 +114,7 @@ def leap_path(target: Target, *, tol: float = 1e-10) -> LeapPath:
     InputError
         For a negative tol.
     """
-    kept, dropped = _sieve(target, checks.real("tol", tol, low=0.0))
+    kept, dropped = sieve(target, tol)
     steps, energies = [], []
     for mass, coordinates, members in _groups([key for key, _ in kept]):
         steps.append(LeapStep(mass, coordinates, tuple(kept[t][0] for t in members), target))
@@ -126,8 +125,49 @@ def leap_path(target: Target, *, tol: float = 1e-10) -> LeapPath:
     return LeapPath(tuple(steps), tuple(reversed(levels)), dropped)
 
 
-def _sieve(target: Target, tol: float) -> tuple[list[tuple[Key, float]], tuple[Key, ...]]:
-    """Split the non-constant terms into those that count and those below the tolerance."""
+def information_exponent(target: Target, *, tol: float = 1e-10) -> int | None:
+    """Smallest total degree ≥ 1 of a term (Ben Arous, Gheissari and Jagannath 2021).
+
+    Parameters
+    ----------
+    target : Target
+    tol : float
+        As in `leap`.
+
+    Returns
+    -------
+    int or None
+        None for a constant, which has none.
+
+    Raises
+    ------
+    InputError
+        For a negative tol.
+    """
+    kept, _ = sieve(target, tol)
+    return min((laws.degree(key) for key, _ in kept), default=None)
+
+
+def sieve(target: Target, tol: float) -> tuple[list[tuple[Key, float]], tuple[Key, ...]]:
+    """Split the non-constant terms into those that count and those below the tolerance.
+
+    Parameters
+    ----------
+    target : Target
+    tol : float
+        A term counts when |ĥ_S| > tol·‖h‖, the norm without the constant.
+
+    Returns
+    -------
+    kept : list of (key, coefficient)
+    dropped : tuple of keys
+
+    Raises
+    ------
+    InputError
+        For a negative tol.
+    """
+    checks.real("tol", tol, low=0.0)
     series = [(key, c) for key, c in target.series if key]
     norm = math.hypot(*(c for _, c in series))  # hypot neither overflows nor underflows
     kept = [(key, c) for key, c in series if abs(c) > tol * norm]
@@ -137,18 +177,21 @@ def _sieve(target: Target, tol: float) -> tuple[list[tuple[Key, float]], tuple[K
 def _groups(keys: list[Key]) -> Iterator[tuple[int, tuple[int, ...], list[int]]]:
     """Yield (new mass, new coordinates, indices of the completed terms), step by step.
 
-    A heap of (mass, term) is kept lazily: a term is pushed again when its mass falls, and an entry whose mass
-    is out of date is skipped. Each coordinate enters once, so all updates together cost O(Σ|S| log).
+    ``waiting`` holds the terms by new mass, lazily: a term is filed again when its mass falls, and where it
+    stands at a mass that is out of date it is passed over. Each coordinate enters once, so O(Σ|S|) in all.
     """
     holders: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    waiting: dict[int, list[int]] = defaultdict(list)
+    mass = []
     for t, key in enumerate(keys):
+        total = 0
         for i, power in key:
             holders[i].append((t, power))
-    mass = [laws.degree(key) for key in keys]
-    heap = [(m, t) for t, m in enumerate(mass)]
-    heapq.heapify(heap)
+            total += power
+        mass.append(total)
+        waiting[total].append(t)
     seen: set[int] = set()
-    while opening := _lightest(heap, mass):
+    while opening := _lightest(waiting, mass):
         smallest = mass[opening[0]]
         new = {i for t in opening for i, _ in keys[t]} - seen
         touched = set()
@@ -158,16 +201,14 @@ def _groups(keys: list[Key]) -> Iterator[tuple[int, tuple[int, ...], list[int]]]
                 touched.add(t)
         for t in touched:
             if mass[t]:
-                heapq.heappush(heap, (mass[t], t))
+                waiting[mass[t]].append(t)
         seen |= new
         yield smallest, tuple(sorted(new)), sorted(t for t in touched if not mass[t])
 
 
-def _lightest(heap: list[tuple[int, int]], mass: list[int]) -> list[int]:
-    """Pop every term of the smallest positive new mass; an empty list when none is left."""
-    out: list[int] = []
-    while heap and (not out or heap[0][0] == mass[out[0]]):
-        m, t = heapq.heappop(heap)
-        if mass[t] == m:
-            out.append(t)
-    return out
+def _lightest(waiting: dict[int, list[int]], mass: list[int]) -> list[int]:
+    """Take out every term of the smallest new mass; an empty list when none is left."""
+    for m in sorted(waiting):
+        if out := [t for t in waiting.pop(m) if mass[t] == m]:
+            return out
+    return []

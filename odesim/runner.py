@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import platform
+import shutil
 import sys
 import threading
 import time
@@ -188,7 +189,8 @@ class _Bar:
             from tqdm import tqdm
 
             form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            self._bar = tqdm(total=1.0, desc=label, bar_format=form, file=sys.stderr, leave=False)
+            columns = min(shutil.get_terminal_size().columns, 100)  # 80 where the terminal does not tell
+            self._bar = tqdm(total=1.0, desc=label, bar_format=form, file=sys.stderr, leave=False, ncols=columns)
 
     def __call__(self, share: float) -> None:
         if self._bar is not None:
