@@ -189,8 +189,9 @@ class _Bar:
             from tqdm import tqdm
 
             form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            columns = min(shutil.get_terminal_size().columns, 100)  # 80 where the terminal does not tell
-            self._bar = tqdm(total=1.0, desc=label, bar_format=form, file=sys.stderr, leave=False, ncols=columns)
+            columns, rows = shutil.get_terminal_size()  # 80 × 24 where the terminal does not tell
+            size = {"ncols": min(columns, 100), "nrows": rows}
+            self._bar = tqdm(total=1.0, desc=label, bar_format=form, file=sys.stderr, leave=False, **size)
 
     def __call__(self, share: float) -> None:
         if self._bar is not None:
