@@ -123,6 +123,16 @@ class Algebra:
                     self._accumulate(out, key, product if weight == 1 else weight * product)
         return out if self._whole else {key: self._settle(c) for key, c in out.items()}
 
+    def product(self, p: Polynomial, q: Polynomial) -> Polynomial:
+        """Return p·q as `multiply` does, in integers over common denominators where these stay short."""
+        (D, left, long), (E, right, longer) = _cleared(p), _cleared(q)
+        if long + longer > _LONGEST_BITS:
+            return self.multiply(p, q)
+        self._whole = True
+        out = self.multiply(left, right)
+        self._whole = False
+        return {key: self._settle(Fraction(c, D * E)) for key, c in out.items()}
+
     def power(self, p: Polynomial, exponent: int) -> Polynomial:
         """Return p^exponent (p⁰ = 1, also for p = 0)."""
         return self._climb(p, exponent, 0)
@@ -148,12 +158,10 @@ class Algebra:
         ten times as much; in fractions, shortened on the way, where those integers would grow too long.
         """
         self._allow_power(p, k)
-        D = math.lcm(*(c.denominator for c in p.values()))
-        longest = max((abs(c.numerator).bit_length() for c in p.values()), default=0) + D.bit_length()
+        D, step, longest = _cleared(p)
         self._whole = longest * k <= _LONGEST_BITS
         if not self._whole:
-            D = 1
-        step = {key: int(c * D) if self._whole else c for key, c in p.items()}
+            D, step = 1, p
         below: Polynomial = {}
         here: Polynomial = {(): 1}
         for j in range(k):
@@ -243,6 +251,13 @@ class Algebra:
     def _spend(self, work: int) -> None:
         self.work += work
         _allow_work(self.work)
+
+
+def _cleared(p: Polynomial) -> tuple[int, Polynomial, int]:
+    """Return the common denominator D, the integers D·p, and how many bits the longest of them may have."""
+    D = math.lcm(*(c.denominator for c in p.values()))
+    longest = max((abs(c.numerator).bit_length() for c in p.values()), default=0) + D.bit_length()
+    return D, {key: c.numerator * (D // c.denominator) for key, c in p.items()}, longest
 
 
 def _scale(c: Number) -> int:

@@ -190,8 +190,15 @@ class _Bar:
 
             form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
             columns, rows = shutil.get_terminal_size()  # 80 × 24 where the terminal does not tell
-            size = {"ncols": min(columns, 100), "nrows": rows}
-            self._bar = tqdm(total=1.0, desc=label, bar_format=form, file=sys.stderr, leave=False, **size)
+            self._bar = tqdm(
+                total=1.0,
+                desc=label,
+                bar_format=form,
+                file=sys.stderr,
+                leave=False,
+                ncols=min(columns, 100),
+                nrows=rows,
+            )
 
     def __call__(self, share: float) -> None:
         if self._bar is not None:
