@@ -13,10 +13,17 @@ if TYPE_CHECKING:
     from odesim.checks import RunError as RunError
     from odesim.comparison import Comparison as Comparison
     from odesim.comparison import compare as compare
+    from odesim.complexity import information_exponent as information_exponent
     from odesim.complexity import leap as leap
     from odesim.complexity import leap_path as leap_path
+    from odesim.dossier import describe as describe
     from odesim.experiment import Experiment as Experiment
     from odesim.flows.overlap import OverlapFlow as OverlapFlow
+    from odesim.generative import generative_leap as generative_leap
+    from odesim.generative import sq_leap as sq_leap
+    from odesim.isotropy import isoleap as isoleap
+    from odesim.isotropy import isoleap_path as isoleap_path
+    from odesim.isotropy import relevant_directions as relevant_directions
     from odesim.network import Network as Network
     from odesim.plateaus import Plateau as Plateau
     from odesim.plateaus import PlateauRule as PlateauRule
@@ -24,11 +31,14 @@ if TYPE_CHECKING:
     from odesim.plotting.comparison import plot_comparison as plot_comparison
     from odesim.plotting.overlaps import plot_overlaps as plot_overlaps
     from odesim.plotting.plateaus import plot_plateaus as plot_plateaus
+    from odesim.predictions import exponents as exponents
     from odesim.resolve import BlockedTerm as BlockedTerm
     from odesim.resolve import blocked_terms as blocked_terms
     from odesim.resolve import stable_step as stable_step
     from odesim.runner import run as run
     from odesim.sgd.full import SGD as SGD
+    from odesim.staircase import merged_staircase as merged_staircase
+    from odesim.symmetry import stuck as stuck
     from odesim.targets.series import Target as Target
     from odesim.training import Training as Training
     from odesim.trajectory import Status as Status
@@ -39,17 +49,23 @@ __version__ = "0.1.0"
 _ROOMS = {
     "checks": ("InputError", "RunError"),
     "comparison": ("Comparison", "compare"),
-    "complexity": ("leap", "leap_path"),
+    "complexity": ("information_exponent", "leap", "leap_path"),
+    "dossier": ("describe",),
     "experiment": ("Experiment",),
     "flows.overlap": ("OverlapFlow",),
+    "generative": ("generative_leap", "sq_leap"),
+    "isotropy": ("isoleap", "isoleap_path", "relevant_directions"),
     "network": ("Network",),
     "plateaus": ("Plateau", "PlateauRule", "find_plateaus"),
     "plotting.comparison": ("plot_comparison",),
     "plotting.overlaps": ("plot_overlaps",),
     "plotting.plateaus": ("plot_plateaus",),
+    "predictions": ("exponents",),
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
     "runner": ("run",),
     "sgd.full": ("SGD",),
+    "staircase": ("merged_staircase",),
+    "symmetry": ("stuck",),
     "targets.series": ("Target",),
     "training": ("Training",),
     "trajectory": ("Status", "Trajectory"),

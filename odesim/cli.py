@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error, ENDED_EARLY)
     except MemoryError as error:
         return _complain(f"too little memory ({error}); lower network.width, network.dim or run.points", BAD_INPUT)
+    except BrokenPipeError:  # the reader, such as head, has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ENDED_EARLY
     except KeyboardInterrupt:
         return _complain("interrupted; files already written are kept", ENDED_EARLY)
 
@@ -61,7 +65,30 @@ def compare(words: list[str]) -> int:
     return DONE if result.failure is None else _complain(result.failure, ENDED_EARLY)
 
 
-COMMANDS = {"compare": compare}
+def leap(words: list[str]) -> int:
+    """Leap: print what is known of a target before any training."""
+    import json
+
+    from odesim.dossier import describe, table
+    from odesim.targets.series import Target
+
+    flags = parse(_leap_parser(), words)
+    about = describe(Target.parse(_expression(flags.expression), data=flags.data))
+    print(json.dumps(about, indent=2, allow_nan=False) if flags.json else table(about))
+    return DONE
+
+
+COMMANDS = {"compare": compare, "leap": leap}
+
+
+def _expression(text: str) -> str:
+    """The expression, read from standard input where it is ``-``: one argument holds 128 KiB at most."""
+    if text != "-":
+        return text
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InputError(f"standard input is no text ({error.reason}); give an expression such as z1*z2") from error
 
 
 def _heading(start: Any) -> str:
@@ -133,7 +160,8 @@ def _experiment(flags: argparse.Namespace) -> Experiment:
         if not equals:
             raise InputError(f"--set {pair} has no value; write it as in --set network.dim=400")
         texts[name.strip()] = text.strip()
-    given = {name: vars(flags).get(name) for name in options()} | {"target.expression": flags.expression}
+    expression = None if flags.expression is None else _expression(flags.expression)
+    given = {name: vars(flags).get(name) for name in options()} | {"target.expression": expression}
     texts |= {name: text for name, text in given.items() if text is not None}
     base = Experiment() if flags.config is None else Experiment.load(flags.config)
     return base.replace({name: _value(name, text) for name, text in texts.items()})
@@ -178,12 +206,21 @@ def _top_parser() -> argparse.ArgumentParser:
     text = f"commands: {', '.join(COMMANDS)}; each has its own --help"
     parser = _Parser(
         prog="odesim",
-        usage="odesim compare [EXPR] [options]",
+        usage="odesim compare [EXPR] [options], odesim leap EXPR [options]",
         description="How SGD learns sparse targets, plateau by plateau.",
         epilog=text,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"odesim {__version__}")
+    return parser
+
+
+def _leap_parser() -> argparse.ArgumentParser:
+    about = "Print leap, path, plateau levels, symmetry and predicted exponents of a target."
+    parser = _Parser(prog="odesim leap", description=about, allow_abbrev=False)
+    parser.add_argument("expression", metavar="EXPR", help="polynomial in z1, z2, ...; - reads standard input")
+    parser.add_argument("--data", metavar="LAW", default="gaussian", help="gaussian or boolean (default: gaussian)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
     return parser
 
 
@@ -194,7 +231,10 @@ def _compare_parser() -> argparse.ArgumentParser:
     about = "Integrate the ODE, run SGD from the same weights, draw, write and print how they agree."
     parser = _Parser(prog="odesim compare", description=about, allow_abbrev=False)
     parser.add_argument(
-        "expression", nargs="?", metavar="EXPR", help="polynomial in z1, z2, ... (default: z1 + z1*z2*z3)"
+        "expression",
+        nargs="?",
+        metavar="EXPR",
+        help="polynomial in z1, z2, ... (default: z1 + z1*z2*z3); - reads standard input",
     )
     parser.add_argument("--config", metavar="FILE", help="TOML file of an experiment; other flags override it")
     parser.add_argument("--out", metavar="DIR", default="results", help="folder for the results (default: results)")

@@ -344,8 +344,8 @@ MUTANTS = [
     Mutant("complexity.py", "mass[t] -= power", "mass[t] -= 1", PATH, "multiplicity of an exponent ignored"),
     Mutant(
         "complexity.py",
-        "while heap and (not out or heap[0][0] == mass[out[0]]):",
-        "while heap and not out:",
+        "if out := [t for t in waiting.pop(m) if mass[t] == m]:",
+        "if out := [t for t in waiting.pop(m) if mass[t] == m][:1]:",
         PATH,
         "ties",
     ),

@@ -5,6 +5,7 @@ import functools
 import itertools
 import math
 import operator
+import re
 
 import numpy as np
 
@@ -110,3 +111,28 @@ def path(terms):
         complete = {S for S in left if support([S]) <= grown}
         steps.append((smallest, complete, grown - seen))
         seen = grown
+
+
+def from_latex(text):
+    """The expression that LaTeX as `Target.latex` writes it stands for."""
+    for pattern, plain in [
+        (r"\\frac\{(.*?)\}\{\\sqrt\{(\d+)\}\}", r"(\1)/sqrt(\2)"),
+        (r"\\mathrm\{He\}_\{(\d+)\}", r"He\1"),
+        (r"z_\{(\d+)\}", r"z\1"),
+        (r" \\cdot 10\^\{(-?\d+)\}", r"e\1"),
+        (r"10\^\{(-?\d+)\}", r"1e\1"),
+        (r" \\, ", "*"),
+    ]:
+        text = re.sub(pattern, plain, text)
+    return text
+
+
+def element(S, z):
+    """The orthonormal element h_S at points z (..., P), where no power exceeds 1 on Boolean data."""
+    factors = [hermite(k, z[..., i]) / math.sqrt(math.factorial(k)) for i, k in enumerate(S)]
+    return math.prod(factors, start=np.ones(z.shape[:-1]))
+
+
+def series_value(terms, z):
+    """Σ ĥ_S h_S at points z (..., P)."""
+    return sum((c * element(S, z) for S, c in terms.items()), np.zeros(z.shape[:-1]))

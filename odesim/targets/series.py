@@ -4,51 +4,36 @@ from __future__ import annotations
 
 import functools
 import math
-import numbers
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks, laws
-from odesim.checks import InputError
 from odesim.laws import Key
+from odesim.targets import algebra, record, text, values
 from odesim.targets import parse as grammar
+from odesim.targets.algebra import Arithmetic
+from odesim.targets.coefficients import MAX_COEFFICIENT as MAX_COEFFICIENT
+from odesim.targets.coefficients import checked_key, from_entries, from_mapping, sorted_series
+from odesim.targets.text import Series
+from odesim.targets.values import Terms as Terms
 
-MAX_COEFFICIENT = 1e150
-"""Largest size of a coefficient: its square, the energy, must stay finite."""
-
-
-class Terms(NamedTuple):
-    """A target as flat arrays: h(z) = Σ_t coefficients[t] Π_i He_{powers[i]}(z_{coordinates[i]}).
-
-    The product runs over i in offsets[t]:offsets[t+1], an empty range for the constant; He is unnormalised,
-    so coefficients = ĥ_S/√(S!). On Boolean data every power is 1.
-
-    Attributes
-    ----------
-    offsets : int64 array (n + 1,)
-    coordinates, powers : int64 arrays (offsets[n],)
-        Coordinates count from 0.
-    coefficients : float64 array (n,)
-    """
-
-    offsets: NDArray[np.int64]
-    coordinates: NDArray[np.int64]
-    powers: NDArray[np.int64]
-    coefficients: NDArray[np.float64]
+if TYPE_CHECKING:
+    from odesim.targets.project import Projection
+    from odesim.targets.teacher import TeacherTarget
 
 
 @dataclass(frozen=True, repr=False)
-class Target:
-    """h(z) = Σ_S ĥ_S h_S(z); build it by `parse` or `from_terms`.
+class Target(Arithmetic):
+    """h(z) = Σ_S ĥ_S h_S(z), built by `parse`, `from_terms`, `from_arrays`, `project`, `from_json` or arithmetic.
 
     h_S = Π_r He_{S_r}(z_r)/√(S_r!) on Gaussian data and χ_S = Π_{r∈S} z_r on Boolean data. Targets are equal
-    when law, P and every coefficient are.
+    when law, P and every coefficient are. ``+ - *`` take targets of one law and numbers, ``/`` numbers, ``**``
+    whole numbers; the result has the larger P.
 
     Attributes
     ----------
@@ -58,11 +43,14 @@ class Target:
         Number of support coordinates: the highest one mentioned.
     series : tuple of (key, coefficient)
         The non-zero terms by degree, a key holding (coordinate from 0, power) pairs.
+    projection : Projection, optional
+        Set by `project` only; arithmetic and JSON do not keep it.
     """
 
     data: str
     P: int
-    series: tuple[tuple[Key, float], ...]
+    series: Series
+    projection: Projection | None = field(default=None, compare=False)
 
     @classmethod
     def parse(cls, expression: str, data: str = "gaussian") -> Target:
@@ -75,47 +63,121 @@ class Target:
         """
         checks.choice("data", data, laws.LAWS)
         polynomial, support = grammar.parse(expression, data)
-        return cls._sorted({key: _rounded(c, key) for key, c in polynomial.items()}, support, data)
+        return cls._sorted(algebra.rounded(polynomial), support, data)
 
     @classmethod
-    def from_terms(cls, terms: Mapping[Sequence[int], float], data: str = "gaussian") -> Target:
-        """Take coefficients ĥ_S in the orthonormal basis, ``{(1, 1, 1): 1.0, ...}``; zeros are dropped.
+    def from_terms(cls, terms: Mapping[Any, float], data: str = "gaussian", *, P: int | None = None) -> Target:
+        """Take coefficients ĥ_S in the orthonormal basis; zeros are dropped.
 
         Parameters
         ----------
         terms : mapping
-            Exponents S of one common length P -> ĥ_S; all zeros is the constant.
+            Either exponents -> ĥ_S, tuples of one length: ``{(1, 0, 2): 0.5}`` is 0.5 h_1(z1) h_2(z3). Or pairs
+            (coordinate from 0, power) -> ĥ_S, in any order: ``{((0, 1), (2, 2)): 0.5}`` is the same. One form
+            in one dictionary; ``()`` is the constant in both.
         data : str
-            ``gaussian`` or ``boolean`` (exponents 0 and 1).
+            ``gaussian`` or ``boolean`` (powers 0 and 1).
+        P : int, optional
+            Number of coordinates, by default as many as the keys mention.
 
         Raises
         ------
         InputError
-            For an unknown law, no terms, exponents that are ragged, negative, no integers or too large, a
-            coefficient that is not finite.
+            For an unknown law, no terms, keys that are ragged, of mixed form, negative, no integers, too large
+            or given twice, a coefficient that is not finite.
         """
-        checks.choice("data", data, laws.LAWS)
-        if not isinstance(terms, Mapping) or not terms:
-            raise InputError(f"terms={terms!r} holds no terms; give a dict such as {{(1, 1, 0): 1.0}}")
-        series: dict[Key, float] = {}
-        lengths: dict[int, Any] = {}
-        for exponents, coefficient in terms.items():
-            key = _key(exponents, data)
-            lengths.setdefault(len(exponents), exponents)
-            series[key] = checks.real(f"terms[{exponents!r}]", coefficient)
-        if len(lengths) > 1:
-            first, second = list(lengths.values())[:2]
-            raise InputError(f"terms has {first!r} and {second!r} of different length; give one length P")
-        return cls._sorted(series, next(iter(lengths)), data)
+        return cls(data, *from_mapping(terms, P, data))
 
     @classmethod
-    def _sorted(cls, series: Mapping[Key, float], P: int, data: str) -> Target:
-        for key, c in series.items():
-            if abs(c) > MAX_COEFFICIENT:
-                where = f"coefficient {c:.3g} at {laws.element_text(key)}"
-                raise InputError(f"target has {where} (bound {MAX_COEFFICIENT:g}); scale it down")
-        order = sorted((laws.degree(key), key) for key, c in series.items() if c)
-        return cls(data, P, tuple((key, series[key]) for _, key in order))
+    def from_arrays(
+        cls,
+        rows: ArrayLike,
+        coordinates: ArrayLike,
+        powers: ArrayLike,
+        coefficients: ArrayLike,
+        P: int | None = None,
+        data: str = "gaussian",
+    ) -> Target:
+        """Take terms as arrays: term ``rows[i]`` has power ``powers[i]`` on coordinate ``coordinates[i]``.
+
+        Parameters
+        ----------
+        rows, coordinates, powers : int arrays (entries,)
+            In any order; rows and coordinates count from 0. A row without entries is the constant.
+        coefficients : array (n,)
+            ĥ_S of every row, in the orthonormal basis; rows of the same element add up.
+        P : int, optional
+            Number of coordinates, by default as many as are mentioned.
+        data : str
+            ``gaussian`` or ``boolean`` (powers 0 and 1).
+
+        Raises
+        ------
+        InputError
+            For arrays of other shapes, entries out of bounds, two entries of one row on one coordinate.
+        """
+        return cls(data, *from_entries(rows, coordinates, powers, coefficients, P, data))
+
+    @classmethod
+    def from_json(cls, source: Mapping[str, Any] | str) -> Target:
+        """Read what `to_json` gave, as a dictionary or as JSON text, back to the very same target.
+
+        Raises
+        ------
+        InputError
+            For anything else, naming the entry that is wrong.
+        """
+        return cls(*record.read(source))
+
+    @classmethod
+    def project(
+        cls,
+        f: Callable[[NDArray[np.float64]], ArrayLike],
+        P: int,
+        data: str = "gaussian",
+        *,
+        degree: int | None = None,
+        nodes: int | None = None,
+    ) -> Target:
+        """Project a function on the basis elements up to a total degree; see `projection` for what is left out.
+
+        ĥ_S = E[f h_S], exactly over {±1}^P on Boolean data, by tensor Gauss–Hermite nodes on Gaussian data (exact
+        for polynomials f of degree below ``2·nodes − degree``). Coefficients below 1e-13 √E[f²] are rounding and
+        count as zero.
+
+        Parameters
+        ----------
+        f : callable
+            Points (n, P) -> values (n,), point by point.
+        P : int
+            Number of coordinates, at most 20.
+        data : str
+        degree : int, optional
+            The cut-off; by default P on Boolean data and 8 on Gaussian.
+        nodes : int, optional
+            Gauss–Hermite nodes per coordinate, above ``degree``; by default as many as 2^20 points allow, at
+            most 64. There may be 2^22 points.
+
+        Raises
+        ------
+        InputError
+            For bounds exceeded (before f is called), values of f that are not finite, not real or of another
+            shape.
+        """
+        from odesim.targets.project import projected
+
+        return cls(data, *projected(f, P, data, degree, nodes))
+
+    @staticmethod
+    def teacher(units: int | None = None, activation: str = "erf", **options: Any) -> TeacherTarget:
+        """Return a two-layer network as the target, h(z) = Σ_k v_k σ(⟨w_k, z⟩); see `TeacherTarget.build`."""
+        from odesim.targets.teacher import TeacherTarget
+
+        return TeacherTarget.build(units, activation, **options)
+
+    @classmethod
+    def _sorted(cls, terms: Mapping[Key, float], P: int, data: str) -> Target:
+        return cls(data, P, sorted_series(terms))
 
     @functools.cached_property
     def terms(self) -> Mapping[tuple[int, ...], float]:
@@ -132,6 +194,10 @@ class Target:
         """Variance of h: Σ ĥ_S² without the constant."""
         return math.fsum(c * c for key, c in self.series if key)
 
+    def energy_by_degree(self) -> dict[int, float]:
+        """Return Σ ĥ_S² by total degree, for the degrees that occur; degree 0 is the constant's square."""
+        return algebra.energies(self.series)
+
     @property
     def degree(self) -> int:
         """Largest total degree, 0 for a constant."""
@@ -146,7 +212,7 @@ class Target:
 
     def label(self, S: Sequence[int]) -> str:
         """Text of one basis element, such as ``z1*z2*z3`` or ``He2(z1)*z2``; ``1`` for the constant."""
-        return laws.element_text(_key(S, self.data))
+        return laws.element_text(checked_key(S, self.data))
 
     def evaluate(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return h at points z, shape (..., P) -> (...).
@@ -156,101 +222,65 @@ class Target:
         InputError
             If the last axis is not P long.
         """
-        points = np.asarray(z, dtype=np.float64)
-        if points.ndim == 0 or points.shape[-1] != self.P:
-            raise InputError(f"z has shape {points.shape}; give shape (..., {self.P})")
-        terms, tables = self.arrays(), self._tables(points)
-        out = np.zeros(points.shape[:-1])
-        for t, coefficient in enumerate(terms.coefficients):
-            part = np.full_like(out, coefficient)
-            for i in range(terms.offsets[t], terms.offsets[t + 1]):
-                part *= tables[terms.coordinates[i]][terms.powers[i]]
-            out += part
-        return out
+        return values.evaluate(self.arrays(), values.points(z, self.P))
 
-    def _tables(self, z: NDArray[np.float64]) -> list[list[NDArray[np.float64]]]:
-        """He_0 ... He_k of every coordinate, k its largest power, by He_{k+1} = z He_k − k He_{k−1}."""
-        tables = [[np.ones(z.shape[:-1]), z[..., i]] for i in range(self.P)]
-        for key, _ in self.series:
-            for i, power in key:
-                table = tables[i]
-                while len(table) <= power:
-                    k = len(table) - 1
-                    table.append(z[..., i] * table[k] - k * table[k - 1])
-        return tables
+    def gradient(self, z: ArrayLike) -> NDArray[np.float64]:
+        """Return ∂h/∂z at points z, shape (..., P) -> (..., P).
+
+        On Boolean data h is extended as the polynomial without squares, whose derivative in z_i is half the
+        difference of h at z_i = 1 and z_i = −1.
+
+        Raises
+        ------
+        InputError
+            If the last axis is not P long.
+        """
+        return values.gradient(self.arrays(), values.points(z, self.P))
+
+    def rotate(self, R: ArrayLike) -> Target:
+        """Return g with g(z) = h(z R) for an orthogonal R (P, P): ``rotate(R).evaluate(z) == evaluate(z @ R)``.
+
+        Raises
+        ------
+        InputError
+            On Boolean data, for an R of another shape or not orthogonal, and beyond the bound on its size.
+        """
+        from odesim.rotation import rotated
+
+        return rotated(self, R)
 
     def arrays(self) -> Terms:
         """Return the terms as the kernels take them."""
         lengths = [len(key) for key, _ in self.series]
         pairs = [pair for key, _ in self.series for pair in key]
         flat = np.array(pairs, dtype=np.int64).reshape(len(pairs), 2)
-        coefficients = [c / math.sqrt(laws.factorial(key)) for key, c in self.series]
+        unnormalised = [c / math.sqrt(laws.factorial(key)) for key, c in self.series]
         return Terms(
             np.cumsum([0, *lengths], dtype=np.int64),
             flat[:, 0].copy(),
             flat[:, 1].copy(),
-            np.array(coefficients, dtype=np.float64),
+            np.array(unnormalised, dtype=np.float64),
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary of JSON values that `from_json` reads back to the bit."""
+        return record.write(self.data, self.P, self.series)
+
+    def latex(self) -> str:
+        r"""Return LaTeX in products of z_i and the unnormalised He_k(z_i) = z_i^k − ..., as in ``str(target)``.
+
+        A term is a number times its element, or ĥ_S/√(S!) times it as ``\frac{...}{\sqrt{...}}`` where that is
+        no short number.
+        """
+        return text.latex(self.series)
 
     def __str__(self) -> str:
         """Return an expression that `parse` reads back into this very target."""
-        parts = [_term_text(key, c) for key, c in self.series]
-        mentioned = max((key[-1][0] + 1 for key, _ in self.series if key), default=0)
-        if mentioned < self.P:
-            parts.append(f"0*z{self.P}")
-        text = " + ".join(parts) or "0"
-        return text.replace("+ -", "- ")
+        return text.expression(self.series, self.P)
 
     def __repr__(self) -> str:
         return f"Target.parse({str(self)!r}, data={self.data!r})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Cached views of the series cannot be pickled and need not be.
-        return Target, (self.data, self.P, self.series)
-
-
-def _rounded(coefficient: laws.Number, key: Key) -> float:
-    """Coefficient in the orthonormal basis, infinite beyond floating point."""
-    try:
-        return laws.normalised(coefficient, key)
-    except OverflowError:
-        return math.inf
-
-
-def _key(exponents: Any, data: str) -> Key:
-    """Check one tuple of exponents and keep its non-zero ones."""
-    if not isinstance(exponents, Sequence) or isinstance(exponents, str):
-        raise InputError(f"terms has the key {exponents!r}; give a tuple of exponents such as (1, 0, 2)")
-    if len(exponents) > grammar.MAX_COORDINATE:
-        raise InputError(f"terms has {len(exponents)} coordinates; give at most {grammar.MAX_COORDINATE}")
-    for power in exponents:
-        if isinstance(power, bool) or not isinstance(power, numbers.Integral) or power < 0:
-            raise InputError(f"terms has the exponent {power!r} in {exponents!r}; give non-negative integers")
-    if data == "boolean" and max(exponents, default=0) > 1:
-        raise InputError(f"terms has {exponents!r} on boolean data; give exponents 0 and 1, since z**2 = 1")
-    if sum(exponents) > laws.MAX_DEGREE:
-        raise InputError(f"terms has {exponents!r} of degree above {laws.MAX_DEGREE}; lower the exponents")
-    return tuple((i, int(power)) for i, power in enumerate(exponents) if power)
-
-
-def _term_text(key: Key, coefficient: float) -> str:
-    """Text of ĥ_S h_S: with the unnormalised coefficient where that is short and exact, else over √(S!)."""
-    element, square = laws.element_text(key), laws.factorial(key)
-    if square == 1:
-        return _scaled_text(_number_text(coefficient), element)
-    plain = f"{coefficient / math.sqrt(square):.12g}"
-    if laws.normalised(Fraction(plain), key) == coefficient:
-        return _scaled_text(plain, element)
-    return f"{_scaled_text(_number_text(coefficient), element)}/sqrt({square})"
-
-
-def _scaled_text(number: str, element: str) -> str:
-    if element == "1":
-        return number
-    if number in ("1", "-1"):
-        return number[:-1] + element
-    return f"{number}*{element}"
-
-
-def _number_text(number: float) -> str:
-    return str(int(number)) if number.is_integer() and abs(number) < 1e16 else repr(number)
+        return Target, (self.data, self.P, self.series, self.projection)

@@ -1,0 +1,446 @@
+"""isoLeap of a Gaussian target: the leap in the worst orthonormal frame, and the path SGD takes there.
+
+For a subspace U with complement V let T_k(z_U) = E[∇_V^k h | z_U] and k(U) the smallest k ≥ 1 at which T_k is not
+zero for every z_U. From U = 0, record k(U), add to U the directions of T_{k(U)}(z_U) over all z_U, and repeat
+until U holds every relevant direction: the largest k recorded is the isoLeap. In a frame adapted to U the first
+term that leaves U brings a mass of at least k(U), so a frame adapted to all of the U attains it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim import checks, complexity
+from odesim.checks import InputError
+from odesim.rotation import Floats, Ints, Series, Turn, carried, decomposed, identified, joined, padded, turned
+from odesim.targets.series import Target
+
+TOLERANCE = 1e-10
+"""Singular values, relative to ‖h‖, that never count."""
+
+MAX_NOISE = 0.01
+"""Bound on the relative error of the coefficients."""
+
+_SAFETY = 1e3
+_MARGIN = 10.0
+_VISIBLE = 1e-9
+_MACHINE = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class IsoLeapStep:
+    """Directions that are learned at once, after those before.
+
+    Attributes
+    ----------
+    leap : int
+        k(U): the order at which they enter.
+    axes : tuple of int
+        Their places in the frame.
+    """
+
+    leap: int
+    axes: tuple[int, ...]
+    frame: Frame = field(repr=False)
+
+    @property
+    def directions(self) -> Floats:
+        """Orthonormal rows (n_i, P)."""
+        return self.frame.rows(self.axes)
+
+    @property
+    def label(self) -> str:
+        """The directions as text, such as ``0.707*z1 + 0.707*z2, z3``."""
+        return ", ".join(map(_text, self.directions))
+
+
+class Frame:
+    """An orthonormal frame of R^P, kept as the rotations that made it from the coordinates.
+
+    Attributes
+    ----------
+    P : int
+    turns : list of (axes, turns, signs)
+        In the order they were made.
+    """
+
+    def __init__(self, P: int) -> None:
+        self.P = P
+        self.turns: list[tuple[Ints, list[Turn], Floats]] = []
+
+    def rows(self, axes: tuple[int, ...]) -> Floats:
+        """Return some axes as rows (n, P)."""
+        out = np.zeros((len(axes), self.P))
+        out[np.arange(len(axes)), list(axes)] = 1.0
+        for turned_axes, turns, signs in reversed(self.turns):
+            out[:, turned_axes] = carried(out[:, turned_axes], turns, signs)
+        return out
+
+
+def _text(direction: Floats) -> str:
+    """Return a direction as text."""
+    held = np.flatnonzero(np.abs(direction) > _VISIBLE).tolist()
+    if len(held) == 1:
+        return f"z{held[0] + 1}"
+    return " + ".join(f"{direction[i]:.3g}*z{i + 1}" for i in held).replace("+ -", "- ")
+
+
+@dataclass(frozen=True)
+class IsoLeapPath:
+    """The flag of subspaces by which isoLeap is found, which is the order in which SGD learns.
+
+    Attributes
+    ----------
+    steps : tuple of IsoLeapStep
+        Empty for a constant.
+    plateau_levels : tuple of float
+        Risk ½ E Var(h | z_U) before each step and after the last (0).
+    warnings : tuple of str
+        Decisions that were close: a singular value kept within 1e3 of its tolerance.
+    tolerance : float
+        The last tolerance on singular values, relative to ‖h‖.
+    """
+
+    steps: tuple[IsoLeapStep, ...]
+    plateau_levels: tuple[float, ...]
+    warnings: tuple[str, ...]
+    tolerance: float
+    _frame: Frame = field(repr=False)
+    _series: Series = field(repr=False)
+
+    @property
+    def isoleap(self) -> int:
+        """The largest leap of a step, 0 for a constant."""
+        return max((step.leap for step in self.steps), default=0)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """One text a step: its directions."""
+        return tuple(step.label for step in self.steps)
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The frame's axes in the order of the flag, those without relevance last."""
+        entered = [axis for step in self.steps for axis in step.axes]
+        return (*entered, *sorted(set(range(self._frame.P)) - set(entered)))
+
+    @property
+    def rotates(self) -> bool:
+        """Whether the flag leaves the coordinates' directions."""
+        return bool(self._frame.turns)
+
+    @functools.cached_property
+    def basis(self) -> Floats:
+        """Orthogonal (P, P) whose rows span the flag: g(z) = h(z @ basis) has Leap(g) = isoLeap(h)."""
+        return self._frame.rows(self.axes)
+
+    @functools.cached_property
+    def target_in_basis(self) -> Target:
+        """The target h(z @ basis), of mean 0, without what lies below the tolerance."""
+        names = np.empty(self._frame.P, dtype=np.int64)
+        names[list(self.axes)] = np.arange(self._frame.P)
+        series = self._series
+        if series.coefficients.size:
+            floor = self.tolerance * np.linalg.norm(series.coefficients)
+            series = series.take(np.abs(series.coefficients) > floor).renamed(names)
+        return Target.from_arrays(series.owner, series.coordinate, series.power, series.coefficients, self._frame.P)
+
+    @property
+    def leap_in_basis(self) -> int:
+        """Leap of the target in the basis, which equals isoLeap."""
+        return complexity.leap(self.target_in_basis, tol=0.0)
+
+
+def isoleap(target: Target, *, noise: float | None = None) -> int:
+    """Largest leap complexity over all rotations of a Gaussian target, max over R of Leap(h∘R).
+
+    Parameters
+    ----------
+    target : Target
+        On Gaussian data.
+    noise : float, optional
+        Error of the coefficients relative to ‖h‖; by default rounding.
+
+    Returns
+    -------
+    int
+        0 for a constant; never below `leap`.
+
+    Raises
+    ------
+    InputError
+        On Boolean data, for a negative noise, and where a rotation would be too large.
+
+    Warns
+    -----
+    UserWarning
+        Where the verdict is close to the tolerance.
+    """
+    path = isoleap_path(target, noise=noise)
+    for message in path.warnings:
+        warnings.warn(message, stacklevel=2)
+    return path.isoleap
+
+
+def isoleap_path(target: Target, *, noise: float | None = None) -> IsoLeapPath:
+    """Find the flag of subspaces along which the target is learned in its worst frame.
+
+    Parameters
+    ----------
+    target, noise
+        As in `isoleap`.
+
+    Raises
+    ------
+    InputError
+        As `isoleap`.
+    """
+    if target.data != "gaussian":
+        raise InputError(f"data={target.data!r} has no isoLeap: its law admits no rotation; use leap, or gaussian data")
+    epsilon = 0.0 if noise is None else checks.real("noise", noise, low=0.0)
+    if epsilon > MAX_NOISE:
+        raise InputError(f"noise={noise} must be at most {MAX_NOISE:g}; estimate the coefficients better")
+    return _Search(target, max(_MACHINE, epsilon)).run()
+
+
+def relevant_directions(target: Target) -> Floats:
+    """Orthonormal rows (r, P) that span the directions on which the target depends.
+
+    On Boolean data these are the coordinates that it holds.
+
+    Raises
+    ------
+    InputError
+        Where a rotation would be too large.
+    """
+    if target.data != "gaussian":
+        steps = complexity.leap_path(target).steps
+        return np.eye(target.P)[sorted(i for step in steps for i in step.coordinates)]
+    path = isoleap_path(target)
+    return path.basis[: sum(len(step.axes) for step in path.steps)]
+
+
+class _Search:
+    """The recursion: the series in the present frame, and what has entered U.
+
+    ``live`` are the terms that U does not hold yet, ``done`` the others. An error θ of U's directions is carried
+    along: it grows where a rank-deficient block was rotated, from the smallest singular value kept there.
+    """
+
+    def __init__(self, target: Target, epsilon: float) -> None:
+        series = Series.of(target)
+        # A power of two near the norm: dividing by it neither rounds nor overflows.
+        norm = math.hypot(*series.coefficients.tolist())
+        self.scale = math.ldexp(1.0, math.frexp(norm)[1])
+        self.norm = norm / self.scale
+        self.live = series._replace(coefficients=series.coefficients / self.scale)
+        self.done: list[Series] = []
+        self.frame = Frame(target.P)
+        self.new = np.ones(target.P, dtype=bool)
+        self.degree = target.degree
+        self.epsilon = epsilon
+        self.theta = 0.0
+        self.warnings: list[str] = []
+
+    @property
+    def tolerance(self) -> float:
+        return max(TOLERANCE, _MARGIN * (self.epsilon + self.degree * self.theta))
+
+    def run(self) -> IsoLeapPath:
+        steps = []
+        while step := self._step():
+            steps.append(step)
+            self.new[list(step.axes)] = False
+            held = self.live.mass(self.new) == 0
+            self.done.append(self.live.take(held))
+            self.live = self.live.take(~held)
+        series = joined([*self.done, self.live])
+        energies = [float(part.coefficients @ part.coefficients) for part in self.done]
+        levels = [0.5 * self.scale * self.scale * math.fsum(energies[i:]) for i in range(len(energies) + 1)]
+        series = series._replace(coefficients=series.coefficients * self.scale)
+        return IsoLeapPath(tuple(steps), tuple(levels), tuple(self.warnings), self.tolerance, self.frame, series)
+
+    def _step(self) -> IsoLeapStep | None:
+        """Find the next k and the axes that enter, turning the frame where they are no coordinates."""
+        mass = self.live.mass(self.new)
+        for k in np.unique(mass).tolist():
+            slopes = _Slopes.of(self.live.take(mass == k), self.new, self.norm)
+            axes = self._directions(slopes, k)
+            if axes:
+                return IsoLeapStep(k, tuple(sorted(axes)), self.frame)
+        return None
+
+    def _directions(self, slopes: _Slopes, k: int) -> list[int]:
+        """Return axes that span the columns of M_k."""
+        tolerance, held = self.tolerance, np.count_nonzero(~self.new)
+        axes, slopes = slopes.peeled(_SAFETY * tolerance)
+        deficient = []
+        for rows, M in slopes.blocks(self.epsilon):
+            left, sizes, _ = np.linalg.svd(_reduced(M), full_matrices=False)
+            rank = int((sizes > tolerance).sum())
+            self._doubt(sizes, rank)
+            if rank == rows.size:
+                axes += rows.tolist()
+            elif rank:
+                deficient.append((rows, left[:, :rank].T, np.append(sizes, 0.0)))
+        for rows, directions, _ in deficient:
+            axes += self._enter(rows, directions)
+        if deficient:
+            ranks = [len(directions) for _, directions, _ in deficient]
+            kept = min(sizes[rank - 1] for rank, (_, _, sizes) in zip(ranks, deficient, strict=True))
+            dropped = max(sizes[rank] for rank, (_, _, sizes) in zip(ranks, deficient, strict=True))
+            room = math.comb(held + self.degree - k, held) > max(ranks)
+            self._inherit(float(kept), float(dropped) if room else math.inf)
+        return axes
+
+    def _inherit(self, kept: float, dropped: float) -> None:
+        """Carry the error of U on through the smallest singular value kept: θ grows by (ε + Dθ)/σ.
+
+        Dθ bounds what that error leaves in M_k, and alone would make θ grow D/σ-fold a step. Where M_k has more
+        columns than its rank, what is left shows as singular values that are dropped, and counts for no more than
+        ten times the largest of those.
+        """
+        inherited = min(self.degree * self.theta, _MARGIN * dropped)
+        self.theta += (self.epsilon + inherited) / kept
+
+    def _enter(self, axes: Ints, directions: Floats) -> list[int]:
+        """Rotate the frame on these axes such that some of them span the directions (r, c); return those.
+
+        Axes in terms of low degree go first: there a few of them can stand in for the rest, at little cost.
+        """
+        r = len(directions)
+        largest = np.abs(directions).argmax(axis=1)
+        directions = np.sign(directions[np.arange(r), largest])[:, None] * directions
+        degrees = self._degrees(axes)
+        for n in np.unique(degrees)[:-1]:
+            low = degrees <= n
+            if np.count_nonzero(low) > r:
+                rows, upper = np.linalg.qr(directions[:, low].T)
+                self._turn(axes[low], rows.T)
+                kept = ~low
+                kept[np.flatnonzero(low)[:r]] = True
+                directions[:, np.flatnonzero(low)[:r]] = upper.T
+                axes, degrees, directions = axes[kept], degrees[kept], directions[:, kept]
+        self._turn(axes, directions)
+        return axes[:r].tolist()
+
+    def _degrees(self, axes: Ints) -> Ints:
+        """Largest degree in all these axes of the terms that hold each."""
+        chosen = np.zeros(self.new.size, dtype=bool)
+        chosen[axes] = True
+        out = np.zeros(self.new.size, dtype=np.int64)
+        np.maximum.at(out, self.live.coordinate, self.live.mass(chosen)[self.live.owner])
+        return out[axes]
+
+    def _turn(self, axes: Ints, rows: Floats) -> None:
+        turns, signs = decomposed(rows)
+        self.live = turned(self.live, axes, turns, signs)
+        self.frame.turns.append((axes, turns, signs))
+
+    def _doubt(self, sizes: Floats, rank: int) -> None:
+        """Note a close decision: a singular value kept near its tolerance, or dropped for inherited errors alone."""
+        tolerance = self.tolerance
+        close = rank and sizes[rank - 1] < _SAFETY * tolerance
+        lost = rank < sizes.size and sizes[rank] > max(TOLERANCE, _MARGIN * self.epsilon)
+        if close or lost:
+            size, verdict = (sizes[rank - 1], "kept") if close else (sizes[rank], "taken for an error")
+            what = f"isoLeap is in doubt: a singular value {size:.1e} of ‖h‖ was {verdict} (tolerance {tolerance:.1e})"
+            self.warnings.append(f"{what}; give more exact coefficients, or a frame in which fewer terms mix")
+
+
+@dataclass(frozen=True)
+class _Slopes:
+    """M_k, sparse: M[a, S − e_a] = √S_a·ĥ_S over the terms S with k powers outside U.
+
+    Attributes
+    ----------
+    row, column : int64 arrays (entries,)
+    value : float64 array (entries,)
+    """
+
+    row: Ints
+    column: Ints
+    value: Floats
+
+    @classmethod
+    def of(cls, series: Series, new: NDArray[np.bool_], norm: float) -> _Slopes:
+        """Take the slopes of a series in the new axes, relative to its norm."""
+        top = int(series.power.max(initial=1))
+        n = series.coefficients.size
+        codes = padded(series.owner, series.coordinate * top + series.power, n)
+        starts = np.searchsorted(series.owner, np.arange(n))
+        chosen = np.flatnonzero(new[series.coordinate])
+        owner, power = series.owner[chosen], series.power[chosen]
+        lowered = codes[owner]
+        slot = chosen - starts[owner]
+        # The code of power 0 would be another axis' top power: it goes to the end of the row, as padding.
+        lowered[np.arange(chosen.size), slot] = np.where(power > 1, lowered[np.arange(chosen.size), slot] - 1, 0)
+        lowered = np.sort(lowered, axis=1)
+        column, _ = identified(lowered)
+        return cls(series.coordinate[chosen], column, np.sqrt(power) * series.coefficients[owner] / norm)
+
+    def peeled(self, floor: float) -> tuple[list[int], _Slopes]:
+        """Split off axes that columns of one entry show to lie in the span, again and again.
+
+        Columns of M that hold e_a alone put it into the span; what is left to find is the span of the other
+        rows. Only entries whose norm exceeds the floor are trusted.
+        """
+        axes: list[int] = []
+        left = self
+        while left.row.size:
+            alone = np.bincount(left.column)[left.column] == 1
+            strength = np.bincount(left.row[alone], left.value[alone] ** 2, left.row.max() + 1)
+            found = strength > floor * floor
+            if not found.any():
+                break
+            axes += np.flatnonzero(found).tolist()
+            kept = ~found[left.row]
+            left = _Slopes(left.row[kept], left.column[kept], left.value[kept])
+        return axes, left
+
+    def blocks(self, floor: float) -> Iterator[tuple[Ints, Floats]]:
+        """Yield connected blocks (axes, dense matrix), entries below the floor apart."""
+        strong = np.abs(self.value) > floor
+        row, column, value = self.row[strong], self.column[strong], self.value[strong]
+        label = _components(row, column)
+        order = np.argsort(label, kind="stable")
+        for part in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
+            if part.size:
+                rows, at = np.unique(row[part], return_inverse=True)
+                columns, beside = np.unique(column[part], return_inverse=True)
+                M = np.zeros((rows.size, columns.size))
+                M[at, beside] = value[part]
+                yield rows, M
+
+
+def _components(row: Ints, column: Ints) -> Ints:
+    """Label entries (n,) of a sparse matrix by its connected block."""
+    parent = list(range(int(row.max(initial=-1)) + 1))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    first: dict[int, int] = {}
+    for a, b in zip(row.tolist(), column.tolist(), strict=True):
+        parent[root(a)] = root(first.setdefault(b, a))
+    return np.array([root(a) for a in row.tolist()], dtype=np.int64)
+
+
+def _reduced(M: Floats) -> Floats:
+    """Return a matrix of the same left singular vectors and values with few columns, by QR of the transpose."""
+    rows, columns = M.shape
+    chunk = max(4 * rows, 1024)
+    R = np.empty((0, rows))
+    for start in range(0, columns, chunk):
+        R = np.linalg.qr(np.vstack([R, M[:, start : start + chunk].T])).R
+    return R.T
