@@ -9,6 +9,7 @@ term that leaves U brings a mass of at least k(U), so a frame adapted to all of 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import warnings
 from collections.abc import Iterator
@@ -283,7 +284,7 @@ class _Search:
         axes, slopes = slopes.peeled(_SAFETY * tolerance)
         deficient = []
         for rows, M in slopes.blocks(self.epsilon):
-            left, sizes, _ = np.linalg.svd(_reduced(M), full_matrices=False)
+            left, sizes, _ = np.linalg.svd(M, full_matrices=False)
             rank = int((sizes > tolerance).sum())
             self._doubt(sizes, rank)
             if rank == rows.size:
@@ -406,7 +407,7 @@ class _Slopes:
         return axes, left
 
     def blocks(self, floor: float) -> Iterator[tuple[Ints, Floats]]:
-        """Yield connected blocks (axes, dense matrix), entries below the floor apart."""
+        """Yield connected blocks (axes, matrix as `_reduced`), without the entries below the floor."""
         strong = np.abs(self.value) > floor
         row, column, value = self.row[strong], self.column[strong], self.value[strong]
         label = _components(row, column)
@@ -415,9 +416,7 @@ class _Slopes:
             if part.size:
                 rows, at = np.unique(row[part], return_inverse=True)
                 columns, beside = np.unique(column[part], return_inverse=True)
-                M = np.zeros((rows.size, columns.size))
-                M[at, beside] = value[part]
-                yield rows, M
+                yield rows, _reduced(at, beside, value[part], rows.size, columns.size)
 
 
 def _components(row: Ints, column: Ints) -> Ints:
@@ -436,11 +435,19 @@ def _components(row: Ints, column: Ints) -> Ints:
     return np.array([root(a) for a in row.tolist()], dtype=np.int64)
 
 
-def _reduced(M: Floats) -> Floats:
-    """Return a matrix of the same left singular vectors and values with few columns, by QR of the transpose."""
-    rows, columns = M.shape
-    chunk = max(4 * rows, 1024)
+def _reduced(row: Ints, column: Ints, value: Floats, rows: int, columns: int) -> Floats:
+    """Return a dense matrix of the left singular vectors and values of a sparse one, at most square.
+
+    It is Rᵀ of a QR factorisation of the transpose, updated by a few columns at a time: nothing is squared, and a
+    wide matrix is never laid out.
+    """
+    chunk = min(columns, max(4 * rows, 1024))
+    order = np.argsort(column, kind="stable")
+    edges = np.searchsorted(column[order], np.arange(0, columns + chunk, chunk))
     R = np.empty((0, rows))
-    for start in range(0, columns, chunk):
-        R = np.linalg.qr(np.vstack([R, M[:, start : start + chunk].T])).R
+    for k, (first, last) in enumerate(itertools.pairwise(edges.tolist())):
+        part = order[first:last]
+        block = np.zeros((chunk, rows))
+        block[column[part] - k * chunk, row[part]] = value[part]
+        R = np.linalg.qr(np.vstack([R, block])).R
     return R.T

@@ -18,6 +18,7 @@ from hypothesis import given
 from scipy.special import erf
 
 from odesim import seeds
+from odesim.activations import _moments
 from odesim.checks import InputError
 from odesim.flows.overlap import risk_of
 from odesim.job import Job
@@ -67,7 +68,7 @@ def same(one, other):
 def test_erf_and_its_slope_to_double_precision():
     x = np.concatenate([np.linspace(-9, 9, 4001), [0.0, 1e-300, -1e-9, 40.0, 1e100, -np.inf]])
     s, ds = np.empty_like(x), np.empty_like(x)
-    _full.activate(_full.ERF, x, s, ds)
+    _full.activate(_moments.ERF, x, s, ds)
     np.testing.assert_allclose(s, erf(x / np.sqrt(2)), rtol=0, atol=2e-15)
     np.testing.assert_allclose(ds, np.sqrt(2 / np.pi) * np.exp(-x * x / 2), rtol=0, atol=2e-15)
 
@@ -284,7 +285,7 @@ def test_a_second_layer_that_diverges_is_found_with_erf():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("code", [_full.ERF, _full.RELU])
+@pytest.mark.parametrize("code", [_moments.ERF, _moments.RELU])
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("where", ["W", "a", "b"])
 def test_a_poisoned_weight_is_found_at_once(dtype, code, poison, where):

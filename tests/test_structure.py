@@ -12,10 +12,10 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "checks", "files", "seeds", "laws", "activations", "targets", "rotation", "complexity", "isotropy", "staircase", "symmetry", "generative",
-    "predictions", "dossier", "network", "training",
-    "trajectory", "job", "integrate", "flows", "sgd", "resolve", "runner", "passages", "plateaus",
-    "comparison", "specs", "experiment", "plotting", "cli", "__main__",
+    "_jit", "checks", "files", "seeds", "laws", "activations", "targets", "complexity", "isotropy", "staircase",
+    "symmetry", "generative", "predictions", "dossier", "network", "training", "trajectory", "job", "integrate",
+    "flows", "sgd", "resolve", "runner", "passages", "plateaus", "comparison", "specs", "experiment", "plotting",
+    "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {
