@@ -9,18 +9,16 @@ term that leaves U brings a mass of at least k(U), so a frame adapted to all of 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from odesim import checks, complexity
 from odesim.checks import InputError
-from odesim.rotation import Floats, Ints, Series, Turn, carried, decomposed, identified, joined, padded, turned
+from odesim.rotation import Floats, Ints, Series, Turn, carried, decomposed, joined, turned
+from odesim.slopes import Slopes
 from odesim.targets.series import Target
 
 TOLERANCE = 1e-10
@@ -272,13 +270,13 @@ class _Search:
         """Find the next k and the axes that enter, turning the frame where they are no coordinates."""
         mass = self.live.mass(self.new)
         for k in np.unique(mass).tolist():
-            slopes = _Slopes.of(self.live.take(mass == k), self.new, self.norm)
+            slopes = Slopes.of(self.live.take(mass == k), self.new, self.norm)
             axes = self._directions(slopes, k)
             if axes:
                 return IsoLeapStep(k, tuple(sorted(axes)), self.frame)
         return None
 
-    def _directions(self, slopes: _Slopes, k: int) -> list[int]:
+    def _directions(self, slopes: Slopes, k: int) -> list[int]:
         """Return axes that span the columns of M_k."""
         tolerance, held = self.tolerance, np.count_nonzero(~self.new)
         axes, slopes = slopes.peeled(_SAFETY * tolerance)
@@ -354,100 +352,3 @@ class _Search:
             size, verdict = (sizes[rank - 1], "kept") if close else (sizes[rank], "taken for an error")
             what = f"isoLeap is in doubt: a singular value {size:.1e} of ‖h‖ was {verdict} (tolerance {tolerance:.1e})"
             self.warnings.append(f"{what}; give more exact coefficients, or a frame in which fewer terms mix")
-
-
-@dataclass(frozen=True)
-class _Slopes:
-    """M_k, sparse: M[a, S − e_a] = √S_a·ĥ_S over the terms S with k powers outside U.
-
-    Attributes
-    ----------
-    row, column : int64 arrays (entries,)
-    value : float64 array (entries,)
-    """
-
-    row: Ints
-    column: Ints
-    value: Floats
-
-    @classmethod
-    def of(cls, series: Series, new: NDArray[np.bool_], norm: float) -> _Slopes:
-        """Take the slopes of a series in the new axes, relative to its norm."""
-        top = int(series.power.max(initial=1))
-        n = series.coefficients.size
-        codes = padded(series.owner, series.coordinate * top + series.power, n)
-        starts = np.searchsorted(series.owner, np.arange(n))
-        chosen = np.flatnonzero(new[series.coordinate])
-        owner, power = series.owner[chosen], series.power[chosen]
-        lowered = codes[owner]
-        slot = chosen - starts[owner]
-        # The code of power 0 would be another axis' top power: it goes to the end of the row, as padding.
-        lowered[np.arange(chosen.size), slot] = np.where(power > 1, lowered[np.arange(chosen.size), slot] - 1, 0)
-        lowered = np.sort(lowered, axis=1)
-        column, _ = identified(lowered)
-        return cls(series.coordinate[chosen], column, np.sqrt(power) * series.coefficients[owner] / norm)
-
-    def peeled(self, floor: float) -> tuple[list[int], _Slopes]:
-        """Split off axes that columns of one entry show to lie in the span, again and again.
-
-        Columns of M that hold e_a alone put it into the span; what is left to find is the span of the other
-        rows. Only entries whose norm exceeds the floor are trusted.
-        """
-        axes: list[int] = []
-        left = self
-        while left.row.size:
-            alone = np.bincount(left.column)[left.column] == 1
-            strength = np.bincount(left.row[alone], left.value[alone] ** 2, left.row.max() + 1)
-            found = strength > floor * floor
-            if not found.any():
-                break
-            axes += np.flatnonzero(found).tolist()
-            kept = ~found[left.row]
-            left = _Slopes(left.row[kept], left.column[kept], left.value[kept])
-        return axes, left
-
-    def blocks(self, floor: float) -> Iterator[tuple[Ints, Floats]]:
-        """Yield connected blocks (axes, matrix as `_reduced`), without the entries below the floor."""
-        strong = np.abs(self.value) > floor
-        row, column, value = self.row[strong], self.column[strong], self.value[strong]
-        label = _components(row, column)
-        order = np.argsort(label, kind="stable")
-        for part in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
-            if part.size:
-                rows, at = np.unique(row[part], return_inverse=True)
-                columns, beside = np.unique(column[part], return_inverse=True)
-                yield rows, _reduced(at, beside, value[part], rows.size, columns.size)
-
-
-def _components(row: Ints, column: Ints) -> Ints:
-    """Label entries (n,) of a sparse matrix by its connected block."""
-    parent = list(range(int(row.max(initial=-1)) + 1))
-
-    def root(i: int) -> int:
-        while parent[i] != i:
-            parent[i] = parent[parent[i]]
-            i = parent[i]
-        return i
-
-    first: dict[int, int] = {}
-    for a, b in zip(row.tolist(), column.tolist(), strict=True):
-        parent[root(a)] = root(first.setdefault(b, a))
-    return np.array([root(a) for a in row.tolist()], dtype=np.int64)
-
-
-def _reduced(row: Ints, column: Ints, value: Floats, rows: int, columns: int) -> Floats:
-    """Return a dense matrix of the left singular vectors and values of a sparse one, at most square.
-
-    It is Rᵀ of a QR factorisation of the transpose, updated by a few columns at a time: nothing is squared, and a
-    wide matrix is never laid out.
-    """
-    chunk = min(columns, max(4 * rows, 1024))
-    order = np.argsort(column, kind="stable")
-    edges = np.searchsorted(column[order], np.arange(0, columns + chunk, chunk))
-    R = np.empty((0, rows))
-    for k, (first, last) in enumerate(itertools.pairwise(edges.tolist())):
-        part = order[first:last]
-        block = np.zeros((chunk, rows))
-        block[column[part] - k * chunk, row[part]] = value[part]
-        R = np.linalg.qr(np.vstack([R, block])).R
-    return R.T

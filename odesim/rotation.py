@@ -11,14 +11,13 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks
 from odesim.checks import InputError
-from odesim.targets.series import Target
 
 MAX_COEFFICIENTS = 200_000
 """Bound on C(p + n, n), the coefficients of a dense target of p coordinates and degree n that are rotated."""
@@ -51,7 +50,7 @@ class Series(NamedTuple):
     coefficients: Floats
 
     @classmethod
-    def of(cls, target: Target) -> Series:
+    def of(cls, target: Any) -> Series:
         """Take the non-constant terms of a target."""
         terms = [(key, c) for key, c in target.series if key]
         lengths = [len(key) for key, _ in terms]
@@ -81,9 +80,10 @@ class Series(NamedTuple):
         return self._replace(coefficients=np.where(self.mass(flips) % 2, -1.0, 1.0) * self.coefficients)
 
 
-def rotated(target: Target, R: ArrayLike) -> Target:
+def rotated(target: Any, R: ArrayLike) -> Any:
     """Return g with g(z) = h(z R): the target seen in the frame of the rows of R.
 
+    Targets rotate themselves by it, so that it lies below them and takes one as it is (`Target.rotate` is typed).
     Coordinates that R only permutes or flips cost nothing; each block of R is rotated by itself.
 
     Parameters
@@ -119,7 +119,7 @@ def rotated(target: Target, R: ArrayLike) -> Target:
         if rows.size > 1:
             series = turned(series, rows, *decomposed(matrix[np.ix_(rows, columns)]))
     coefficients = np.append(series.coefficients, target.constant)
-    return Target.from_arrays(series.owner, series.coordinate, series.power, coefficients, target.P)
+    return target.from_arrays(series.owner, series.coordinate, series.power, coefficients, target.P)
 
 
 def _blocks(pattern: NDArray[np.bool_]) -> Iterator[tuple[Ints, Ints]]:
@@ -234,8 +234,9 @@ def turn_packed(packed: Floats, c: int, m: int, turns: Sequence[Turn], signs: Fl
         low, mid, high = (below[j + 1] if below else np.count_nonzero(letters <= j, axis=1) for j in (i - 1, i, i + 1))
         # Raising the power on i by one, at the cost of i + 1, moves the rank by a difference of these.
         shift = np.array([math.comb(x + i, i + 1) for x in range(m + 1)])
-        for q in range(1, m + 1):
-            first = np.flatnonzero((mid == low) & (high - low == q))
+        pair, leading = high - low, mid == low
+        for q in np.unique(pair[pair > 0]).tolist():
+            first = np.flatnonzero(leading & (pair == q))
             index = first[:, None] + shift[low[first][:, None] + np.arange(q + 1)] - shift[low[first]][:, None]
             packed[:, index] = packed[:, index] @ mixing(q, angle).T
     flips = np.flatnonzero(signs < 0)

@@ -101,7 +101,7 @@ def targets(draw, most=6):
     return Target.from_terms(draw(st.dictionaries(key, coefficient, min_size=1, max_size=most)), data)
 
 
-@settings(deadline=None, max_examples=600)
+@settings(deadline=None, max_examples=2000)
 @given(targets())
 def test_equals_brute_force_over_all_orderings(target):
     assert leap(target) == naive_leap(tuple(target.terms))

@@ -24,8 +24,9 @@ from test_rotation import dense
 
 from odesim.checks import InputError
 from odesim.complexity import leap, leap_path
-from odesim.isotropy import _reduced, isoleap, isoleap_path, relevant_directions
+from odesim.isotropy import isoleap, isoleap_path, relevant_directions
 from odesim.rotation import rotated
+from odesim.slopes import reduced
 from odesim.targets.series import Target
 
 EXAMPLES = [
@@ -270,7 +271,7 @@ def test_columns_are_reduced_without_squaring():
     M = random_rotation(rng, 6) @ np.diag([1, 1e-3, 1e-6, 1e-9, 1e-12, 0]) @ rng.normal(size=(6, 5000)) / 70
     left, sizes, _ = np.linalg.svd(M, full_matrices=False)
     row, column = np.nonzero(M)
-    short = _reduced(row, column, M[row, column], *M.shape)
+    short = reduced(row, column, M[row, column], *M.shape)
     assert short.shape == (6, 6)
     np.testing.assert_allclose(np.linalg.svd(short)[1], sizes, atol=1e-15)
     np.testing.assert_allclose(np.abs(np.linalg.svd(short)[0][:, :3].T @ left[:, :3]), np.eye(3), atol=1e-8)

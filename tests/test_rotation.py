@@ -115,7 +115,7 @@ def test_dense_targets_within_the_promise(p, n):
     start = time.perf_counter()
     there = rotated(target, R)
     seconds = time.perf_counter() - start
-    assert seconds < 6.0
+    assert seconds < 10.0  # 0.1 to 1 s on an idle core
     for m, energy in target.energy_by_degree().items():
         assert there.energy_by_degree().get(m, 0.0) == pytest.approx(energy, rel=1e-13)
     assert difference(target, rotated(there, R.T)) < 1e-13

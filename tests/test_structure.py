@@ -12,7 +12,8 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "checks", "files", "seeds", "laws", "activations", "targets", "complexity", "isotropy", "staircase",
+    "_jit", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
+    "isotropy", "staircase",
     "symmetry", "generative", "predictions", "dossier", "network", "training", "trajectory", "job", "integrate",
     "flows", "sgd", "resolve", "runner", "passages", "plateaus", "comparison", "specs", "experiment", "plotting",
     "cli", "__main__",
