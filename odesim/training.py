@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from odesim import checks
 
 
+GEOMETRIES = ("free", "sphere")
+
+
 @dataclass(frozen=True)
 class Training:
     """Online SGD on the square loss ½(y − f(x))², one fresh sample a step.
@@ -21,6 +24,8 @@ class Training:
         Step size of the biases b; 0 (the default) freezes them.
     noise : float
         Variance of the label noise, y = h(z) + sqrt(noise) xi.
+    geometry : {"free", "sphere"}
+        Whether the weights move freely or stay on the unit sphere; a dynamics refuses what it does not know.
 
     Raises
     ------
@@ -32,6 +37,7 @@ class Training:
     eta_a: float | None = None
     eta_b: float = 0.0
     noise: float = 0.0
+    geometry: str = "free"
 
     def __post_init__(self) -> None:
         checks.real(
@@ -44,9 +50,21 @@ class Training:
         if self.eta_a is not None:
             checks.real("training.eta_a", self.eta_a, low=0.0, remedy="0 freezes the second layer")
         checks.real("training.eta_b", self.eta_b, low=0.0, remedy="0 freezes the biases")
+        checks.choice("training.geometry", self.geometry, GEOMETRIES)
         checks.real("training.noise", self.noise, low=0.0, remedy="it is a variance")
 
     @property
     def rate_a(self) -> float:
         """Step size of the second layer, the default resolved."""
         return self.eta if self.eta_a is None else self.eta_a
+
+    def need_free(self, who: str) -> None:
+        """Refuse any geometry but the free one.
+
+        Raises
+        ------
+        InputError
+            Naming the dynamics ``who`` that knows no other.
+        """
+        if self.geometry != "free":
+            raise checks.InputError(f"training.geometry={self.geometry!r} is unknown to {who}; use 'free'")

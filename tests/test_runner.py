@@ -6,8 +6,10 @@ import pytest
 from conftest import Decay
 
 from odesim.checks import InputError
+from odesim.flows.overlap import OverlapFlow
 from odesim.network import Network
 from odesim.runner import early_end, run
+from odesim.sgd.full import SGD
 from odesim.targets.series import Target
 from odesim.training import Training
 from odesim.trajectory import Status
@@ -110,3 +112,15 @@ def test_rates_need_not_be_plain_floats():
     network = Network.random(target, width=2, dim=3)
     out = run(Decay(), target, network, Training(eta=np.float64(0.1)), steps=np.int64(10), seeds=np.int64(2))
     assert json.loads(json.dumps(out.settings))["training"]["eta"] == 0.1
+
+
+@pytest.mark.parametrize("dynamics", [OverlapFlow(), SGD()])
+def test_a_geometry_that_a_dynamics_does_not_know_is_refused(start, dynamics):
+    target, network, _ = start
+    with pytest.raises(InputError, match=rf"training\.geometry='sphere' is unknown to {type(dynamics).__name__}"):
+        run(dynamics, target, network, Training(eta=0.01, geometry="sphere"), steps=10)
+
+
+def test_an_unknown_geometry_is_refused():
+    with pytest.raises(InputError, match=r"training\.geometry='torus' is unknown; choose one of free, sphere"):
+        Training(eta=0.01, geometry="torus")

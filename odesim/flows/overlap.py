@@ -74,6 +74,7 @@ class OverlapFlow:
         if job.target.data != "gaussian":
             raise checks.InputError(f"data={job.target.data!r} has no overlap flow yet; use data='gaussian'")
         network, training = job.network, job.training
+        training.need_free("OverlapFlow")
         problem = problem_of(
             job.target,
             network.activation,

@@ -261,6 +261,7 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     """Refuse what this dynamics cannot run."""
     if job.target.data != "gaussian":
         raise checks.InputError(f"data={job.target.data!r} has no SGD yet; use data='gaussian'")
+    job.training.need_free("SGD")
     if job.network.weights is None:
         raise checks.InputError(
             "network.weights=None, but SGD trains the weights themselves; "
