@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from odesim.complexity import leap_path as leap_path
     from odesim.dossier import describe as describe
     from odesim.experiment import Experiment as Experiment
+    from odesim.flows.correlation import CorrelationFlow as CorrelationFlow
+    from odesim.flows.mean_field import MeanFieldFlow as MeanFieldFlow
     from odesim.flows.overlap import OverlapFlow as OverlapFlow
     from odesim.generative import generative_leap as generative_leap
     from odesim.generative import sq_leap as sq_leap
@@ -52,6 +54,8 @@ _ROOMS = {
     "complexity": ("information_exponent", "leap", "leap_path"),
     "dossier": ("describe",),
     "experiment": ("Experiment",),
+    "flows.correlation": ("CorrelationFlow",),
+    "flows.mean_field": ("MeanFieldFlow",),
     "flows.overlap": ("OverlapFlow",),
     "generative": ("generative_leap", "sq_leap"),
     "isotropy": ("isoleap", "isoleap_path", "relevant_directions"),

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from odesim import checks
 
-
 GEOMETRIES = ("free", "sphere")
 
 

@@ -38,6 +38,11 @@ RUNS = """
         training = odesim.Training(eta=0.01, eta_b=biases / 100)
         for dynamics in (odesim.OverlapFlow(log2_samples=4), odesim.SGD(), odesim.SGD(dtype="float32")):
             odesim.run(dynamics, target, network, training, steps=20, points=5)
+    for data in ("gaussian", "boolean"):
+        target = odesim.Target.parse("z1*z2", data=data)
+        network = odesim.Network.random(target, width=2, dim=5, biases=0.5)
+        for flow in (odesim.CorrelationFlow(), odesim.MeanFieldFlow()):
+            odesim.run(flow, target, network, odesim.Training(eta=0.01), steps=20, points=5)
     print(json.dumps({"seconds": time.perf_counter() - begin, "counts": counts()}))
 """
 SMALL = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,21 +16,15 @@ from odesim.flows._noise_erf import Closure, Tilt
 from odesim.flows._noise_points import BLOCK, Points
 from odesim.flows.closure import affordable, closure_of, square
 from odesim.integrate import _explicit
-from odesim.integrate.tableaus import tsitouras
+from odesim.integrate.drive import drive
 from odesim.job import Job
 from odesim.targets.series import Target
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
 
-STEPS_A_CALL = 200
-"""Integration steps between two looks at the progress bar and the stop flag."""
-
 GRACE, STEPS_TO_ONE = 2000, 20
 """Integration steps allowed in all, and more of them for every SGD step passed."""
-
-OVERFLOW = 1e12
-"""An overlap beyond this ends the run as diverged."""
 
 
 @dataclass(frozen=True)
@@ -86,31 +79,12 @@ class OverlapFlow:
             samples=2**self.log2_samples,
             rng=self.rng,
         )
-        states, status, reached = self._integrate(job, problem)
+        y = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
+        hopeless = _too_fast if self.finite_step else None
+        states, status, reached = drive(
+            kernels.solve_overlap, problem, y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless
+        )
         return _trajectory(job, problem, states, status, reached)
-
-    def _integrate(self, job: Job, problem: kernels.Problem) -> tuple[Array, Status, float]:
-        """Return the states at the output times (NaN where not reached), the status and the time reached."""
-        start = job.network
-        y = np.concatenate([part.ravel() for part in (start.m, start.R, start.a, start.b)])
-        times = job.time
-        states = np.full((times.size, y.size), np.nan)
-        control, counts = np.zeros(_explicit.CONTROL_SIZE), np.zeros(_explicit.COUNTS_SIZE, np.int64)
-        control[_explicit.RTOL], control[_explicit.ATOL] = self.rtol, self.atol
-        control[_explicit.BOUND] = OVERFLOW
-        tableau = tsitouras()
-        work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
-        status = _explicit.RUNNING
-        with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
-            while status == _explicit.RUNNING and not job.stop.is_set():
-                if self.finite_step and _too_fast(counts, control[_explicit.TIME] / job.training.eta):
-                    status = Status.TOO_FAST
-                    break
-                status = kernels.solve_overlap(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
-                job.progress(min(1.0, control[_explicit.TIME] / max(times[-1], 1e-300)))
-        states[counts[_explicit.NEXT] :] = np.nan
-        outcome = Status.INTERRUPTED if status == _explicit.RUNNING else Status(status)
-        return states, outcome, float(control[_explicit.TIME])
 
 
 def _too_fast(counts: NDArray[np.int64], sgd_steps: float) -> bool:

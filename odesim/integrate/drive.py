@@ -1,0 +1,67 @@
+"""Driving an integration: pieces between which it shows progress, can be stopped and can be found hopeless."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim.integrate import _explicit
+from odesim.integrate.tableaus import tsitouras
+from odesim.job import Job
+from odesim.trajectory import Status
+
+Floats = NDArray[np.float64]
+Hopeless = Callable[[NDArray[np.int64], float], bool]
+
+STEPS_A_CALL = 200
+"""Integration steps between two looks at the progress bar and the stop flag."""
+
+OVERFLOW = 1e12
+"""A state beyond this ends the run as diverged."""
+
+
+def drive(
+    solve: Callable[..., int],
+    problem: Any,
+    y: Floats,
+    job: Job,
+    *,
+    rtol: float,
+    atol: float,
+    hopeless: Hopeless | None = None,
+) -> tuple[Floats, Status, float]:
+    """Integrate from y, in place, to the end of ``job.time``.
+
+    Parameters
+    ----------
+    solve : kernel
+        A flow's cached entry around `_explicit.explicit`.
+    hopeless : callable, optional
+        Told the integrator's counts and the SGD steps passed; true ends the run as too fast.
+
+    Returns
+    -------
+    states, status, reached
+        The states (T, n) at the output times, NaN where not reached; why it ended; the flow time reached.
+    """
+    times = job.time
+    states = np.full((times.size, y.size), np.nan)
+    control, counts = np.zeros(_explicit.CONTROL_SIZE), np.zeros(_explicit.COUNTS_SIZE, np.int64)
+    control[_explicit.RTOL], control[_explicit.ATOL], control[_explicit.BOUND] = rtol, atol, OVERFLOW
+    tableau = tsitouras()
+    work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
+    status: int = _explicit.RUNNING
+    with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
+        while status == _explicit.RUNNING and not job.stop.is_set():
+            if hopeless is not None and hopeless(counts, control[_explicit.TIME] / job.training.eta):
+                status = Status.TOO_FAST
+                break
+            status = solve(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
+            job.progress(min(1.0, control[_explicit.TIME] / max(times[-1], 1e-300)))
+    states[counts[_explicit.NEXT] :] = np.nan
+    outcome = Status.INTERRUPTED if status == _explicit.RUNNING else Status(status)
+    return states, outcome, float(control[_explicit.TIME])
