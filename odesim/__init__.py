@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.symmetry import stuck as stuck
     from odesim.targets.series import Target as Target
+    from odesim.training import Phase as Phase
     from odesim.training import Training as Training
+    from odesim.training import TwoRadii as TwoRadii
     from odesim.trajectory import Status as Status
     from odesim.trajectory import Trajectory as Trajectory
 
@@ -71,7 +73,7 @@ _ROOMS = {
     "staircase": ("merged_staircase",),
     "symmetry": ("stuck",),
     "targets.series": ("Target",),
-    "training": ("Training",),
+    "training": ("Phase", "Training", "TwoRadii"),
     "trajectory": ("Status", "Trajectory"),
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names}

@@ -51,8 +51,8 @@ class Job:
 
     @property
     def time(self) -> NDArray[np.float64]:
-        """Flow time eta * steps of the output grid, shape (T,)."""
-        return np.asarray(self.training.eta * self.steps, dtype=np.float64)
+        """Flow time of the output grid, shape (T,): the sum of eta over the steps."""
+        return self.training.time_at(self.steps)
 
 
 class Dynamics(Protocol):

@@ -12,10 +12,13 @@ from odesim import checks, seeds
 from odesim.activations.catalogue import Activation, activation_named
 from odesim.targets.series import Target
 
+SCALINGS = ("plain", "mean_field")
+SECOND_LAYER_LAWS = ("signs", "uniform")
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Two-layer network f(x) = sum_j a_j sigma(<w_j, x> + b_j) at its start.
+    """Two-layer network f(x) = sum_j a_j sigma(<w_j, x> + b_j), or 1/N of it, at its start.
 
     Attributes
     ----------
@@ -28,7 +31,9 @@ class Network:
     R : array (N, N)
         Gram matrix of the residuals v_j = w_j minus its support part; Q = m m^T + R.
     a, b : arrays (N,)
-        Second layer and biases.
+        Second layer, in the network's scaling, and biases.
+    scaling : {"plain", "mean_field"}
+        f = sum_j a_j sigma_j, or f = (1/N) sum_j a_j sigma_j.
     weights : array (N, d), optional
         W itself, which full SGD needs; ``None`` where only the overlaps were kept.
     """
@@ -40,11 +45,25 @@ class Network:
     a: NDArray[np.float64]
     b: NDArray[np.float64]
     weights: NDArray[np.float64] | None = None
+    scaling: str = "plain"
+
+    def __post_init__(self) -> None:
+        checks.choice("network.scaling", self.scaling, SCALINGS)
 
     @property
     def width(self) -> int:
         """Number of neurons N."""
         return self.a.size
+
+    @property
+    def unit(self) -> float:
+        """What a second-layer weight of 1 is worth in f: 1, or 1/N in mean-field scaling."""
+        return 1.0 / self.width if self.scaling == "mean_field" else 1.0
+
+    @property
+    def plain_a(self) -> NDArray[np.float64]:
+        """Second layer (N,) of the same function without 1/N."""
+        return self.unit * self.a
 
     @property
     def has_biases(self) -> bool:
@@ -59,11 +78,15 @@ class Network:
         width: int,
         dim: int,
         activation: str | Activation = "erf",
+        scaling: str = "plain",
         second_layer: float = 0.5,
+        second_layer_law: str = "signs",
         biases: float = 0.0,
         rng: Any = 0,
     ) -> Network:
         """Draw W ~ N(0, 1/d), a_j = ±``second_layer``, b_j ~ Unif[−``biases``, ``biases``].
+
+        With ``second_layer_law`` = "uniform", a_j ~ Unif[−``second_layer``, ``second_layer``] instead.
 
         The normals are drawn coordinate by coordinate, so the same ``rng`` and width give the same overlaps
         m·√d at every ``dim``, and the same signs and biases.
@@ -80,9 +103,11 @@ class Network:
         radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
         normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
         W = normals.standard_normal((dim, width)).T / np.sqrt(dim)
-        signs = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1)).choice([-1.0, 1.0], width)
+        law = checks.choice("network.second_layer_law", second_layer_law, SECOND_LAYER_LAWS)
+        draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
+        signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
         b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
-        return cls.from_weights(target, W, scale * signs, b, activation=activation)
+        return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
 
     @classmethod
     def from_weights(
@@ -93,6 +118,7 @@ class Network:
         b: ArrayLike | None = None,
         *,
         activation: str | Activation = "erf",
+        scaling: str = "plain",
     ) -> Network:
         """Start from given W (N, d), a (N,) and b (N,); the support is the first P coordinates.
 
@@ -110,7 +136,7 @@ class Network:
         bias = np.zeros(width) if b is None else checks.array("network.b", b, (width,))
         kind = activation if isinstance(activation, Activation) else activation_named(activation)
         v = W[:, target.P :]
-        return cls(dim, kind, W[:, : target.P].copy(), v @ v.T, second, bias, W)
+        return cls(dim, kind, W[:, : target.P].copy(), v @ v.T, second, bias, W, scaling)
 
 
 def _dimension(dim: Any, target: Target) -> int:

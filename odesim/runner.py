@@ -70,7 +70,7 @@ def run(
         If an argument is out of bounds or two of them do not fit each other.
     """
     started = time.perf_counter()
-    grid = _grid(steps, points, spacing, t_eval, training.eta)
+    grid = _grid(steps, points, spacing, t_eval, training)
     count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
     _check_fit(target, network)
     job = Job(target, network, training, grid, count, streams.seed_sequence(rng))
@@ -113,10 +113,12 @@ def early_end(trajectory: Trajectory) -> EarlyEnd | None:
     return EarlyEnd(why, f"{trajectory.kind}: {who} ended early, after step {last}: {why.text}")
 
 
-def _grid(steps: int | None, points: int, spacing: str, t_eval: ArrayLike | None, eta: float) -> NDArray[np.int64]:
+def _grid(
+    steps: int | None, points: int, spacing: str, t_eval: ArrayLike | None, training: Training
+) -> NDArray[np.int64]:
     if (steps is None) == (t_eval is None):
         raise checks.InputError("run.steps and run.t_eval say the same thing; give exactly one of them")
-    return steps_at(t_eval, eta) if t_eval is not None else step_grid(steps, points, spacing)
+    return steps_at(t_eval, training) if t_eval is not None else step_grid(steps, points, spacing)
 
 
 def _check_fit(target: Target, network: Network) -> None:
@@ -151,10 +153,11 @@ def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
             "dim": network.dim,
             "width": network.width,
             "activation": network.activation.name,
+            "scaling": network.scaling,
             "second_layer": float(np.abs(network.a).max()),
             "biases": float(np.abs(network.b).max()),
         },
-        "training": dataclasses.asdict(job.training),
+        "training": job.training.as_dict(),
         "dynamics": {
             "name": type(dynamics).__name__,
             **{key: _plain(value) for key, value in options.items()},

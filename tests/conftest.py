@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from odesim.activations._act import Act
+from odesim.activations.catalogue import activation_named
 from odesim.job import Job
 from odesim.network import Network
 from odesim.targets.series import Target
@@ -18,6 +20,11 @@ settings.register_profile("odesim", deadline=None, max_examples=50, derandomize=
 settings.load_profile("odesim")
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def act(name):
+    """An activation as kernels see it."""
+    return Act(*activation_named(name).arrays())
 
 
 @st.composite

@@ -5,6 +5,7 @@ import math
 import naive_flow as naive
 import numpy as np
 import pytest
+from conftest import act
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
@@ -50,7 +51,7 @@ def test_bivariate_normal_matches_scipy_and_its_limits():
 def test_moments_are_hermite_moments(q, b, name):
     """c_k q^{k/2} = E[σ(√q G + b) He_k(G)]: the definition by parts, no derivative of σ needed."""
     c = np.zeros((6, 1))
-    moments(CATALOGUE[name].code, np.array([q]), np.array([b]), c)
+    moments(act(name), np.array([q]), np.array([b]), c)
     g, w = naive.panels([-12, -5, -2, 0, 2, 5, 12, -b / math.sqrt(q)])
     values = w * naive.PHI * np.exp(-g * g / 2) * naive.value(name, math.sqrt(q) * g + b)
     for k in range(6):
@@ -61,7 +62,7 @@ def test_moments_are_hermite_moments(q, b, name):
 def sums(name, Q, a, b, biased):
     n = a.size
     out = [np.zeros(n) for _ in range(4)] + [np.zeros((n, n))]
-    pair_sums(CATALOGUE[name].code, biased, Q, a, b, *out)
+    pair_sums(act(name), biased, Q, a, b, *out)
     return out[1:]
 
 
@@ -118,7 +119,7 @@ def test_pair_sums_have_their_limits_when_neurons_coincide():
 def test_parity_says_which_moments_vanish_without_biases():
     c = np.zeros((7, 1))
     for activation in CATALOGUE.values():
-        moments(activation.code, np.array([0.7]), np.zeros(1), c)
+        moments(act(activation.name), np.array([0.7]), np.zeros(1), c)
         for k in range(2, 7):
             assert activation.blocks(k) == (abs(c[k, 0]) < 1e-15)
         assert not activation.blocks(0)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
+from odesim import Training
 from odesim.checks import InputError
 from odesim.integrate.grids import LARGEST_STEP, step_grid, steps_at
 
@@ -57,11 +58,11 @@ def test_bad_grids_are_named(arguments, culprit):
 
 
 def test_times_move_to_the_nearest_step_and_zero_is_put_first():
-    assert steps_at([0.0, 0.1, 0.26], 0.05).tolist() == [0, 2, 5]
-    assert steps_at([0.1, 1.0], 0.05).tolist() == [0, 2, 20]
+    assert steps_at([0.0, 0.1, 0.26], Training(eta=0.05)).tolist() == [0, 2, 5]
+    assert steps_at([0.1, 1.0], Training(eta=0.05)).tolist() == [0, 2, 20]
 
 
 @pytest.mark.parametrize("times", [[], [0.0], [-1.0, 1.0], [0.0, 1.0, 0.5], [0.0, 0.1, 0.101], [0.0, np.nan], [[0, 1]]])
 def test_bad_times_are_named(times):
     with pytest.raises(InputError, match=r"run\.t_eval"):
-        steps_at(times, 0.05)
+        steps_at(times, Training(eta=0.05))

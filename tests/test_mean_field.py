@@ -6,6 +6,7 @@ from dataclasses import replace
 import naive_mean_field as naive
 import numpy as np
 import pytest
+from conftest import act
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
@@ -69,10 +70,10 @@ def simulate(target, flow, *, t=20.0, points=60, network=None, name="erf", eta=0
 @settings(max_examples=60, deadline=None)
 def test_averages_over_G_match_quadrature(u, s, name):
     got = np.zeros((3, 1))
-    kernels.smoothed(CATALOGUE[name].code, np.array([u]), s, 0.0, *got)
+    kernels.smoothed(act(name), np.array([u]), s, 0.0, *got)
     assert got[:, 0] == pytest.approx(naive.smoothed(name, u, s), abs=1e-11)
     soft = np.zeros((3, 1))
-    kernels.smoothed(CATALOGUE["relu"].code, np.array([u]), s, 0.3, *soft)
+    kernels.smoothed(act("relu"), np.array([u]), s, 0.3, *soft)
     wide = np.hypot(s, 0.3)
     assert soft[:, 0] == pytest.approx(naive.smoothed("relu", u, wide) * np.array([1, 1, s / wide]), abs=1e-11)
 
@@ -81,7 +82,7 @@ def test_averages_over_G_match_quadrature(u, s, name):
 def test_relu_without_residual_is_relu(s):
     u = np.array([-2.0, -1e-6, 0.0, 1e-6, 3.0])
     got = np.zeros((3, 5))
-    kernels.smoothed(CATALOGUE["relu"].code, u, s, 0.0, *got)
+    kernels.smoothed(act("relu"), u, s, 0.0, *got)
     assert got[0] == pytest.approx(np.maximum(u, 0), abs=1e-12)
     assert got[1] == pytest.approx([0, 0, 0.5, 1, 1], abs=1e-12)
     assert np.isfinite(got[2]).all()

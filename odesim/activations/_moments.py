@@ -42,9 +42,9 @@ def moments_relu(q, b, c):
 
 
 @kernel
-def moments(code, q, b, c):
-    """Fill c[k, j], k < c.shape[0], for the activation with this code."""
-    if code == ERF:
+def moments(act, q, b, c):
+    """Fill c[k, j], k < c.shape[0], for this activation."""
+    if act.code == ERF:
         moments_erf(q, b, c)
     else:
         moments_relu(q, b, c)

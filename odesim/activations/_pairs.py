@@ -93,9 +93,9 @@ def pairs_relu(Q, a, b, ka, k1, kb, k12):
 
 
 @kernel
-def pair_sums(code, biased, Q, a, b, t, ka, k1, kb, k12):
-    """Fill the four sums for the activation with this code; kb only with biases (``biased``) or ReLU."""
-    if code != ERF:
+def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
+    """Fill the four sums for this activation; kb only with biases (``biased``) or ReLU."""
+    if act.code != ERF:
         pairs_relu(Q, a, b, ka, k1, kb, k12)
     elif biased:
         pairs_erf_biased(Q, a, b, ka, k1, kb, k12)

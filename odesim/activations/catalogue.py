@@ -41,6 +41,10 @@ class Activation:
     function: Function = field(repr=False, compare=False)
     derivative: Function = field(repr=False, compare=False)
 
+    def arrays(self) -> tuple[int, float, NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the fields of `_act.Act`: what kernels read."""
+        return self.code, 0.0, np.zeros(0), np.zeros((0, 8)), np.zeros(0)
+
     def blocks(self, degree: int) -> bool:
         """Whether c_degree(q, b = 0) = 0 for every q, so that without biases no term of that degree grows."""
         return degree >= 2 and degree % 2 == self.parity

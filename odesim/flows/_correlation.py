@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
+from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
 from odesim.flows._expectation import Series, correlation
@@ -41,7 +42,7 @@ class Scratch(NamedTuple):
 class Problem(NamedTuple):
     """Everything the right-hand side reads, in arrays; a and b are those of the neuron."""
 
-    code: int  # the activation
+    act: Act
     sphere: int
     by_points: int
     a: float
@@ -60,7 +61,7 @@ def field_by_terms(problem, m, R):
     for r in range(m.size):
         q += m[r] * m[r]
     s.q[0], s.b[0] = max(q, TINY), problem.b
-    moments(problem.code, s.q, s.b, s.c)
+    moments(problem.act, s.q, s.b, s.c)
     correlation(problem.series, m.reshape(1, m.size), s.c, s.C, s.G, s.by_q, s.by_b)
     curvature = 2.0 * s.by_q[0]
     for r in range(m.size):
@@ -81,7 +82,7 @@ def field_by_points(problem, m, R):
         s.q[i], s.b[i] = variance, problem.b
         for r in range(m.size):
             s.b[i] += m[r] * problem.z[i, r]
-    moments(problem.code, s.q, s.b, s.c)
+    moments(problem.act, s.q, s.b, s.c)
     s.C[0], curvature = 0.0, 0.0
     s.G[:] = 0.0
     for i in range(s.q.size):
@@ -133,7 +134,7 @@ def solve_neuron(problem, tableau, y, control, counts, t_out, out, work, budget)
 
 
 @kernel
-def risks_by_points(code, z, weights, h, m, R, a, b, out):
+def risks_by_points(act, z, weights, h, m, R, a, b, out):
     """Fill ½E[(h − f)²] of every row of m (T, N, P), R (T, N, N): given z, <v, x> is Gaussian of covariance R."""
     n = a.size
     u, q, t, ka, k1, kb = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
@@ -149,8 +150,8 @@ def risks_by_points(code, z, weights, h, m, R, a, b, out):
                 u[j] = b[j]
                 for r in range(z.shape[1]):
                     u[j] += m[row, j, r] * z[i, r]
-            moments(code, q, u, c)
-            pair_sums(code, 1, cov, a, u, t, ka, k1, kb, k12)
+            moments(act, q, u, c)
+            pair_sums(act, 1, cov, a, u, t, ka, k1, kb, k12)
             inner = 0.5 * h[i] * h[i]
             for j in range(n):
                 inner += a[j] * (0.5 * ka[j] - h[i] * c[0, j])

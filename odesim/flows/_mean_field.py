@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
+from odesim.activations._act import Act
 from odesim.activations._moments import ERF
 from odesim.activations._normal import ROOT_2, density, distribution
 from odesim.integrate._explicit import explicit, largest
@@ -37,7 +38,7 @@ class Scratch(NamedTuple):
 class Problem(NamedTuple):
     """Everything the right-hand side reads, in arrays."""
 
-    code: int  # the activation
+    act: Act
     smoothing: float  # of ReLU's kink
     held: int  # whether m' is projected
     xi_w: float
@@ -86,9 +87,9 @@ def smoothed_relu(u, s, smoothing, value, slope, spread):
 
 
 @kernel
-def smoothed(code, u, s, smoothing, value, slope, spread):
-    """Fill V(u, s) and its partials at the points u for the activation with this code."""
-    if code == ERF:
+def smoothed(act, u, s, smoothing, value, slope, spread):
+    """Fill V(u, s) and its partials at the points u for this activation."""
+    if act.code == ERF:
         smoothed_erf(u, s, value, slope, spread)
     else:
         smoothed_relu(u, s, smoothing, value, slope, spread)
@@ -109,7 +110,7 @@ def fill_block(problem, m, s, a, b, first, last):
                 u[i] += overlap * z[i]
         value = work.value[j, :count]
         slope, spread = work.slope[j, :count], work.spread[j, :count]
-        smoothed(problem.code, u, s[j], problem.smoothing, value, slope, spread)
+        smoothed(problem.act, u, s[j], problem.smoothing, value, slope, spread)
         share = problem.weights[j] * a[j]
         for i in range(count):
             error[i] -= share * value[i]

@@ -80,7 +80,7 @@ def outputs_erf(lam, aj, f, slope, square):
 
 
 @kernel
-def noise_points(code, diagonal, noise, m, R, a, b, s, out):
+def noise_points(act, diagonal, noise, m, R, a, b, s, out):
     """Fill Γ (N, N), or its diagonal alone (``diagonal``), symmetric and positive semi-definite."""
     factor(R, s.L)
     out[:] = 0.0
@@ -100,7 +100,7 @@ def noise_points(code, diagonal, noise, m, R, a, b, s, out):
                 x, g = s.L[j, k], s.g[k, first:last]
                 for i in range(size):
                     lam[i] += x * g[i]
-            if code == ERF:
+            if act.code == ERF:
                 outputs_erf(lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])
             else:
                 outputs_relu(lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
+from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
 from odesim.flows._expectation import Series, correlation
@@ -43,7 +44,7 @@ class Scratch(NamedTuple):
 class Problem(NamedTuple):
     """Everything the right-hand side reads, in arrays."""
 
-    code: int  # the activation
+    act: Act
     biased: int  # whether any bias is, or can become, non-zero
     method: int  # of the finite-step term
     kappa_a: float
@@ -98,7 +99,7 @@ def fill_gamma(problem, diagonal, m, R, Q, a, b, out):
             out,
         )
     else:
-        noise_points(problem.code, diagonal, problem.noise, m, R, a, b, problem.points, out)
+        noise_points(problem.act, diagonal, problem.noise, m, R, a, b, problem.points, out)
 
 
 @kernel
@@ -106,9 +107,9 @@ def fill_expectations(problem, m, R, a, b):
     """Q, the moments, C and its partials, and the sums over pairs, all in the scratch."""
     s = problem.scratch
     fill_Q(m, R, s.Q, s.q)
-    moments(problem.code, s.q, b, s.c)
+    moments(problem.act, s.q, b, s.c)
     correlation(problem.series, m, s.c, s.C, s.by_m, s.by_q, s.by_b)
-    pair_sums(problem.code, problem.biased, s.Q, a, b, s.t, s.ka, s.k1, s.kb, s.B)
+    pair_sums(problem.act, problem.biased, s.Q, a, b, s.t, s.ka, s.k1, s.kb, s.B)
 
 
 @kernel

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
+from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
 from odesim.flows import _correlation as kernels
 from odesim.flows._expectation import Series
@@ -172,7 +173,7 @@ def problem_of(
     z, weights = points or (np.zeros((0, target.P)), np.zeros(0))
     n, k = (weights.size, 3) if points else (1, target.degree + 3)
     return kernels.Problem(
-        code=activation.code,
+        act=Act(*activation.arrays()),
         sphere=int(sphere),
         by_points=int(points is not None),
         a=1.0,
@@ -201,6 +202,8 @@ def cube(P: int) -> tuple[Array, Array]:
 def _check(job: Job) -> None:
     """Refuse what this flow does not describe."""
     target, training = job.target, job.training
+    known = {"geometry": ("free", "sphere"), "decay_w": (0,), "decay_a": (0,), "schedule": ((),)}
+    training.need("CorrelationFlow", **known)
     if training.eta_a:
         raise checks.InputError(
             f"training.eta_a={training.eta_a} trains the second layer, which CorrelationFlow freezes; "
@@ -284,7 +287,8 @@ def _risk_of_rows(job: Job, m: Array, gram: Array) -> Array:
         return risk_of(target, network.activation, m, m @ np.swapaxes(m, -1, -2) + gram, a, b)
     z, weights = cube(target.P)
     out = np.empty(m.shape[0])
-    kernels.risks_by_points(network.activation.code, z, weights, target.evaluate(z), m, gram, network.a, network.b, out)
+    act = Act(*network.activation.arrays())
+    kernels.risks_by_points(act, z, weights, target.evaluate(z), m, gram, network.a, network.b, out)
     return out
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
+from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
 from odesim.flows import _mean_field as kernels
 from odesim.integrate.drive import OVERFLOW, drive
@@ -140,7 +141,15 @@ class MeanFieldFlow:
             If there would be too many points, too few for the target's degree, a ReLU neuron without residual at
             a zero start, or a trap to hold on other than Boolean data.
         """
-        job.training.need_free("MeanFieldFlow")
+        job.training.need(
+            "MeanFieldFlow",
+            geometry=("free",),
+            loss=("square",),
+            batch=(1,),
+            decay_w=(0,),
+            decay_a=(0,),
+            schedule=((),),
+        )
         neurons = self.neurons(job.network)
         rule = points_of(job.target, self.nodes)
         problem = problem_of(
@@ -156,7 +165,7 @@ class MeanFieldFlow:
             states, status, reached = _iterate(job, problem, neurons.flat())
         else:
             entry = kernels.solve_mean_field
-            states, status, reached = drive(entry, problem, neurons.flat(), job, rtol=self.rtol, atol=self.atol)
+            states, status, reached = drive(entry, [problem], neurons.flat(), job, rtol=self.rtol, atol=self.atol)
         return _trajectory(job, problem, states, status, reached)
 
     def neurons(self, network: Network) -> Particles:
@@ -236,7 +245,7 @@ def problem_of(
     u, error = np.zeros((2, kernels.BLOCK))
     basis = np.zeros((0, P)) if subspace is None else subspace
     return kernels.Problem(
-        code=activation.code,
+        act=Act(*activation.arrays()),
         smoothing=float(smoothing),
         held=int(subspace is not None),
         xi_w=1.0,

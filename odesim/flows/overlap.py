@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
+from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
 from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series, evaluate
@@ -67,7 +68,9 @@ class OverlapFlow:
         if job.target.data != "gaussian":
             raise checks.InputError(f"data={job.target.data!r} has no overlap flow yet; use data='gaussian'")
         network, training = job.network, job.training
-        training.need_free("OverlapFlow")
+        training.need(
+            "OverlapFlow", geometry=("free",), loss=("square",), batch=(1,), decay_w=(0,), decay_a=(0,), schedule=((),)
+        )
         problem = problem_of(
             job.target,
             network.activation,
@@ -82,7 +85,7 @@ class OverlapFlow:
         y = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
         hopeless = _too_fast if self.finite_step else None
         states, status, reached = drive(
-            kernels.solve_overlap, problem, y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless
+            kernels.solve_overlap, [problem], y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless
         )
         return _trajectory(job, problem, states, status, reached)
 
@@ -118,7 +121,7 @@ def problem_of(
         hermite = {(0,) * p: 0.0}  # no tables
     table, table2 = closure_of(hermite), closure_of(square(hermite))
     return kernels.Problem(
-        code=activation.code,
+        act=Act(*activation.arrays()),
         biased=int(biased),
         method=kernels.NOISE_ERF if closed else kernels.NOISE_POINTS,
         kappa_a=float(kappas[0]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ OVERFLOW = 1e12
 
 def drive(
     solve: Callable[..., int],
-    problem: Any,
+    problems: Sequence[Any],
     y: Floats,
     job: Job,
     *,
@@ -40,6 +40,8 @@ def drive(
     ----------
     solve : kernel
         A flow's cached entry around `_explicit.explicit`.
+    problems : sequence
+        What the entry reads, one for each phase of the training; the integration restarts at each.
     hopeless : callable, optional
         Told the integrator's counts and the SGD steps passed; true ends the run as too fast.
 
@@ -50,18 +52,55 @@ def drive(
     """
     times = job.time
     states = np.full((times.size, y.size), np.nan)
+    reached, done, status = 0.0, 0, Status.DONE
+    for problem, end in zip(problems, _ends(job), strict=True):
+        until = times.size if end is None else int(np.searchsorted(times, end, side="right"))
+        if (end is None and done == times.size) or (end is not None and end <= reached):
+            continue
+        grid = times[done:until] if end is None else np.append(times[done:until], end)
+        rows, status, reached = _piece(solve, problem, y, grid, reached, job, rtol, atol, hopeless)
+        states[done:until] = rows[: until - done]
+        if status is not Status.DONE or until == times.size:
+            break
+        done = until
+    return states, status, reached
+
+
+def _ends(job: Job) -> list[float | None]:
+    """The time at which each phase ends; None for the last."""
+    stops = [phase.until for phase in job.training.phases]
+    return [None if stop is None else float(job.training.time_at(stop)) for stop in stops]
+
+
+def _piece(
+    solve: Callable[..., int],
+    problem: Any,
+    y: Floats,
+    times: Floats,
+    start: float,
+    job: Job,
+    rtol: float,
+    atol: float,
+    hopeless: Hopeless | None,
+) -> tuple[Floats, Status, float]:
+    """Integrate y, in place, from the time ``start`` to the last of ``times``."""
+    states = np.full((times.size, y.size), np.nan)
     control, counts = np.zeros(_explicit.CONTROL_SIZE), np.zeros(_explicit.COUNTS_SIZE, np.int64)
     control[_explicit.RTOL], control[_explicit.ATOL], control[_explicit.BOUND] = rtol, atol, OVERFLOW
+    control[_explicit.TIME] = start
     tableau = tsitouras()
     work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
     status: int = _explicit.RUNNING
     with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
         while status == _explicit.RUNNING and not job.stop.is_set():
-            if hopeless is not None and hopeless(counts, control[_explicit.TIME] / job.training.eta):
+            passed = float(job.training.steps_before(control[_explicit.TIME]))
+            if hopeless is not None and hopeless(counts, passed):
                 status = Status.TOO_FAST
                 break
             status = solve(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
-            job.progress(min(1.0, control[_explicit.TIME] / max(times[-1], 1e-300)))
+            job.progress(min(1.0, control[_explicit.TIME] / max(job.time[-1], 1e-300)))
     states[counts[_explicit.NEXT] :] = np.nan
+    if status == _explicit.DONE:
+        y[:] = states[-1]
     outcome = Status.INTERRUPTED if status == _explicit.RUNNING else Status(status)
-    return states, outcome, float(control[_explicit.TIME])
+    return states, outcome, float(control[_explicit.TIME] if status != _explicit.DONE else times[-1])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks
+from odesim.training import Training
 
 SPACINGS = ("log", "linear")
 # Beyond 2^53 a step number is no longer exact in float64, and flow time is eta times it.
@@ -35,8 +36,8 @@ def step_grid(steps: Any, points: Any = 300, spacing: str = "log") -> NDArray[np
     return np.append(grid[grid < last], last)
 
 
-def steps_at(times: ArrayLike, eta: float) -> NDArray[np.int64]:
-    """Return the steps nearest to the given flow times, step = t/eta; step 0 is put first if it is missing.
+def steps_at(times: ArrayLike, training: Training) -> NDArray[np.int64]:
+    """Return the steps nearest to the given flow times; step 0 is put first if it is missing.
 
     Raises
     ------
@@ -44,11 +45,15 @@ def steps_at(times: ArrayLike, eta: float) -> NDArray[np.int64]:
         If the times are not finite, not increasing from 0 on, or two of them fall on the same step.
     """
     raw = checks.array("run.t_eval", times, (np.size(times),))
-    if raw.size == 0 or raw[0] < 0 or raw[-1] / eta > LARGEST_STEP:
-        raise checks.InputError(f"run.t_eval must hold flow times from 0 to {LARGEST_STEP * eta:.3g}; give such times")
-    steps = np.rint(raw / eta).astype(np.int64)
+    exact = training.steps_before(raw)
+    if raw.size == 0 or raw[0] < 0 or exact[-1] > LARGEST_STEP:
+        last = float(training.time_at(LARGEST_STEP))
+        raise checks.InputError(f"run.t_eval must hold flow times from 0 to {last:.3g}; give such times")
+    steps = np.rint(exact).astype(np.int64)
     if (np.diff(steps) <= 0).any():
-        raise checks.InputError(f"run.t_eval must increase by at least one step, eta={eta:g}; thin the times out")
+        raise checks.InputError(
+            f"run.t_eval must increase by at least one step, eta={training.eta:g}; thin the times out"
+        )
     steps = steps if steps[0] == 0 else np.concatenate([np.zeros(1, np.int64), steps])
     if steps.size < 2:
         raise checks.InputError("run.t_eval holds no time after 0; give at least one")

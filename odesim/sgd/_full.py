@@ -64,9 +64,9 @@ def erf_and_slope(x):
 
 
 @kernel
-def activate(code, lam, s, ds):
+def activate(act, lam, s, ds):
     """Fill s = σ(lam) and ds = σ'(lam)."""
-    if code == ERF:
+    if act.code == ERF:
         for j in range(lam.size):
             s[j], ds[j] = erf_and_slope(lam[j])
     else:
@@ -192,13 +192,13 @@ def descend(residual, rates, a, b, s, ds, c):
 
 
 @kernel
-def steps_of_group(code, count, bound, rates, y, G, L, C, a, b, s, ds, width):
+def steps_of_group(act, count, bound, rates, y, G, L, C, a, b, s, ds, width):
     """Take the first ``count`` steps of a group in turn; returns (status, steps taken)."""
     C[:] = 0.0
     for t in range(count):
         lam = L[t]
         size = preactivations(lam, b, G, C, t)
-        activate(code, lam, s, ds)
+        activate(act, lam, s, ds)
         f = output(a, s)
         size = size + abs(f)
         if not size <= bound:
@@ -209,7 +209,7 @@ def steps_of_group(code, count, bound, rates, y, G, L, C, a, b, s, ds, width):
 
 
 @kernel
-def advance(W, a, b, width, dim, start, count, seed, code, rates, noise, bound, terms):
+def advance(W, a, b, width, dim, start, count, seed, act, rates, noise, bound, terms):
     """Take ``count`` steps from step ``start``, a multiple of four, in place.
 
     W is (N', d') with zeros beyond (width, dim), N' even; a, b are float64, at least N' long, padded with
@@ -236,7 +236,7 @@ def advance(W, a, b, width, dim, start, count, seed, code, rates, noise, bound, 
         now = 1 - now
         gram(x[now], G)
         labels(seed, group, noise, offsets, coordinates, powers, coefficients, x[now], He, y)
-        status, taken = steps_of_group(code, left, bound, rates, y, G, L, C, a, b, s, ds, width)
+        status, taken = steps_of_group(act, left, bound, rates, y, G, L, C, a, b, s, ds, width)
         done += taken
 
 

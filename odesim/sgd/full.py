@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
+from odesim.activations._act import Act
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _full as kernels
@@ -217,7 +218,7 @@ def _constants(job: Job, index: int) -> tuple[Any, ...]:
     training = job.training
     rates = np.array([training.eta, training.rate_a, training.eta_b])
     bound = BLOW_UP * _scale(job.network, job.target)
-    return seed, job.network.activation.code, rates, float(training.noise), bound, tuple(job.target.arrays())
+    return seed, Act(*job.network.activation.arrays()), rates, float(training.noise), bound, tuple(job.target.arrays())
 
 
 def _scale(network: Network, target: Target) -> float:
@@ -261,7 +262,9 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     """Refuse what this dynamics cannot run."""
     if job.target.data != "gaussian":
         raise checks.InputError(f"data={job.target.data!r} has no SGD yet; use data='gaussian'")
-    job.training.need_free("SGD")
+    job.training.need(
+        "SGD", geometry=("free",), loss=("square",), batch=(1,), decay_w=(0,), decay_a=(0,), schedule=((),)
+    )
     if job.network.weights is None:
         raise checks.InputError(
             "network.weights=None, but SGD trains the weights themselves; "
