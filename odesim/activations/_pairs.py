@@ -7,8 +7,11 @@ ka[j] = Σ_l a_l K_jl, k1[j] = Σ_l a_l ∂K_jl/∂q1, kb[j] = Σ_l a_l ∂K_jl/
 import math
 
 from odesim._jit import kernel
-from odesim.activations._moments import ERF
+from odesim.activations._act import ERF, GELU, POLYNOMIAL, RELU
 from odesim.activations._normal import arcsine, density, distribution, distribution2
+from odesim.activations._pairs_gelu import pairs_gelu
+from odesim.activations._pairs_series import pairs_polynomial, pairs_smooth
+from odesim.activations._pairs_table import pairs_kinked
 
 TWO_OVER_PI = 2.0 / math.pi
 
@@ -93,12 +96,55 @@ def pairs_relu(Q, a, b, ka, k1, kb, k12):
 
 
 @kernel
+def add_leak(slope, Q, a, b, ka, k1, kb, k12):
+    """Turn the sums of max(x, 0) into those of slope·x + (1 − slope) max(x, 0), with ReLU's moments c.
+
+    K = α²(q12 + b1b2) + (1−α)² K_relu + α(1−α)[b1c_0(2) + q12c_1(2) + b2c_0(1) + q12c_1(1)].
+    """
+    rest, mixed, square = (1.0 - slope) ** 2, slope * (1.0 - slope), slope * slope
+    for j in range(a.size):
+        s1 = math.sqrt(Q[j, j])
+        x = b[j] / s1
+        bell, step = density(x), distribution(x)
+        mean = b[j] * step + s1 * bell
+        value, by_q, by_b = rest * ka[j], rest * k1[j], rest * kb[j]
+        for l in range(a.size):
+            s2, q12 = math.sqrt(Q[l, l]), Q[j, l]
+            y = b[l] / s2
+            step2 = distribution(y)
+            mean2 = b[l] * step2 + s2 * density(y)
+            cross = b[j] * mean2 + q12 * step2 + b[l] * mean + q12 * step
+            value += a[l] * (square * (q12 + b[j] * b[l]) + mixed * cross)
+            # c_2 = φ(x)/s1, c_3 = −x c_2/s1
+            by_q += a[l] * 0.5 * mixed * (b[l] - q12 * x / s1) * bell / s1
+            by_b += a[l] * (square * b[l] + mixed * (mean2 + b[l] * step + q12 * bell / s1))
+            k12[j, l] = square + rest * k12[j, l] + mixed * (step + step2)
+        ka[j], k1[j], kb[j] = value, by_q, by_b
+
+
+@kernel
 def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
-    """Fill the four sums for this activation; kb only with biases (``biased``) or ReLU."""
-    if act.code != ERF:
+    """Fill the four sums for this activation; without biases (``biased`` = 0) kb may be 0 in place of its value."""
+    if act.code == ERF:
+        if biased:
+            pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
+        else:
+            kb[:] = 0.0
+            pairs_erf(Q, a, t, ka, k1, k12)
+    elif act.code == RELU:
         pairs_relu(Q, a, b, ka, k1, kb, k12)
-    elif biased:
-        pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
+        if act.slope != 0.0:
+            add_leak(act.slope, Q, a, b, ka, k1, kb, k12)
+    elif act.code == GELU:
+        pairs_gelu(Q, a, b, ka, k1, kb, k12)
     else:
+        ka[:] = 0.0
+        k1[:] = 0.0
         kb[:] = 0.0
-        pairs_erf(Q, a, t, ka, k1, k12)
+        k12[:] = 0.0
+        if act.code == POLYNOMIAL:
+            pairs_polynomial(act, Q, a, b, ka, k1, kb, k12)
+        elif act.grid.shape[0] > 1:
+            pairs_kinked(act, Q, a, b, ka, k1, kb, k12)
+        else:
+            pairs_smooth(act, Q, a, b, ka, k1, kb, k12)
