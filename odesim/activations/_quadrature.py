@@ -1,7 +1,7 @@
 """Gaussian averages of tabulated activations: the trapezoid rule, or Gauss panels split at the kinks.
 
 A trapezoid rule of step h in G is exact to rounding when 2π/h lies beyond the wave numbers of what it sums: about
-s·2π/δ from σ(sG + b), δ = act.step, and √k + 6 from He_k(G) φ(G). So h = 1/(s/δ + (√k + 6)/2π).
+s·2π/δ from σ(sG + b), δ = act.step, and √k + 8.3 from He_k(G) φ(G). So h = 1/(s/δ + (√k + 8.3)/2π).
 """
 
 import math
@@ -14,7 +14,8 @@ from odesim.activations._table import JUMP, START, curvature, value_slope
 
 REACH = 12.0  # of the nodes: √φ(12) is 1e-16, what |h_k| φ leaves there at most
 FINEST = 0.004
-EXTRA = 20  # orders taken beyond the last one for moments at small q
+EXTRA = 24  # orders taken beyond the last one for moments at small q
+SMALL = 0.6  # s/δ below which q is small: larger costs terms, smaller digits
 ORDER = 12
 _X, _W = np.polynomial.legendre.leggauss(ORDER)
 NODES, WEIGHTS = _X.copy(), _W.copy()
@@ -24,7 +25,7 @@ EDGE = 9.0  # end of the panels in G
 @kernel
 def step_for(act, s, order):
     """Return the step of the rule for σ(sG + b) He_k(G), k <= order."""
-    return max(FINEST, 1.0 / (s / act.step + (math.sqrt(order) + 6.0) / (2.0 * math.pi)))
+    return max(FINEST, 1.0 / (s / act.step + (math.sqrt(order) + 8.3) / (2.0 * math.pi)))
 
 
 @kernel
@@ -67,10 +68,10 @@ def weighted_sum(row, values):
 def moments_smooth(act, q, b, c):
     """Fill c[k, j]: c_k = √(k−1)! E[σ'(sG + b) h_{k−1}(G)]/s^{k−1}, k >= 1.
 
-    Below q0 = δ² the powers of s would cost the digits; there c_k(q) = Σ_n ((q − q0)/2)^n/n! c_{k+2n}(q0), the
+    Below q0 = (SMALL δ)² the powers of s would cost the digits; there c_k(q) = Σ_n ((q − q0)/2)^n/n! c_{k+2n}(q0), the
     solution of ∂c_k/∂q = ½c_{k+2}, whose terms fall quickly since σ is smooth on the scale δ.
     """
-    q0, orders, largest, below = act.step**2, c.shape[0], 0.0, False
+    q0, orders, largest, below = (SMALL * act.step) ** 2, c.shape[0], 0.0, False
     for j in range(q.size):
         largest = q[j] if q[j] > largest else largest  # by comparison: NaN must not size the rule
         below = below or q[j] < q0

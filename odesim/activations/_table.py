@@ -9,6 +9,7 @@ the slope at its start.
 import math
 
 from odesim._jit import kernel
+from odesim.activations._act import POLYNOMIAL
 
 START, SCALE, FIRST, LOW, HIGH, JUMP = 0, 1, 2, 3, 4, 5
 
@@ -67,3 +68,12 @@ def activate_polynomial(act, x, value, slope):
             by_x += act.table[1, n] * now
             before, now = now, (x[i] * now - math.sqrt(n) * before) / math.sqrt(n + 1.0)
         value[i], slope[i] = total, by_x
+
+
+@kernel
+def activate_other(act, x, value, slope):
+    """Fill σ and σ' at the points x, for GELU, a polynomial or a table."""
+    if act.code == POLYNOMIAL:
+        activate_polynomial(act, x, value, slope)
+    else:
+        activate_table(act, x, value, slope)

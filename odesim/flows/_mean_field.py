@@ -13,8 +13,9 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim.activations._act import Act
-from odesim.activations._moments import ERF
+from odesim.activations._moments import ERF, RELU
 from odesim.activations._normal import ROOT_2, density, distribution
+from odesim.activations._smoothed import smoothed_other
 from odesim.integrate._explicit import explicit, largest
 
 BLOCK = 512
@@ -74,16 +75,20 @@ def smoothed_erf(u, s, value, slope, spread):
 
 
 @kernel
-def smoothed_relu(u, s, smoothing, value, slope, spread):
-    """max(x, 0): with c = √(s² + smoothing²), V = c φ(u/c) + u Φ(u/c), ∂_uV = Φ(u/c), ∂_sV = (s/c) φ(u/c)."""
+def smoothed_relu(leak, u, s, smoothing, value, slope, spread):
+    """max(x, 0): with c = √(s² + smoothing²), V = c φ(u/c) + u Φ(u/c), ∂_uV = Φ(u/c), ∂_sV = (s/c) φ(u/c).
+
+    With another slope ``leak`` below 0, leak·x + (1 − leak) max(x, 0).
+    """
     size = max(math.sqrt(s * s + smoothing * smoothing), TINY)
     share = s / size
     for i in range(u.size):
         x = u[i] / size
         bell = density(x)
-        slope[i] = distribution(x)
-        value[i] = size * bell + u[i] * slope[i]
-        spread[i] = share * bell
+        step = distribution(x)
+        value[i] = leak * u[i] + (1.0 - leak) * (size * bell + u[i] * step)
+        slope[i] = leak + (1.0 - leak) * step
+        spread[i] = (1.0 - leak) * share * bell
 
 
 @kernel
@@ -91,8 +96,10 @@ def smoothed(act, u, s, smoothing, value, slope, spread):
     """Fill V(u, s) and its partials at the points u for this activation."""
     if act.code == ERF:
         smoothed_erf(u, s, value, slope, spread)
+    elif act.code == RELU:
+        smoothed_relu(act.slope, u, s, smoothing, value, slope, spread)
     else:
-        smoothed_relu(u, s, smoothing, value, slope, spread)
+        smoothed_other(act, u, s, smoothing, value, slope, spread)
 
 
 @kernel

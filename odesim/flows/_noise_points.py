@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.activations._moments import ERF
+from odesim.activations._moments import ERF, RELU
+from odesim.activations._table import activate_other
 
 BLOCK = 256
 WIDTH = 0.05  # of the smoothed step Φ(u/WIDTH): without it ReLU makes the right-hand side discontinuous
@@ -62,12 +63,22 @@ def smooth_step(u):
 
 
 @kernel
-def outputs_relu(lam, aj, f, slope, square):
-    """Add a_j σ(λ) to f; fill σ' and its diagonal square."""
+def outputs_relu(leak, lam, aj, f, slope, square):
+    """Add a_j σ(λ) to f; fill σ' and its diagonal square, with a smoothed step between the slopes ``leak`` and 1."""
     for i in range(lam.size):
-        f[i] += aj * max(lam[i], 0.0)
-        slope[i] = smooth_step(lam[i])
-        square[i] = slope[i]
+        f[i] += aj * (lam[i] if lam[i] > 0.0 else leak * lam[i])
+        step = smooth_step(lam[i])
+        slope[i] = leak + (1.0 - leak) * step
+        square[i] = leak * leak + (1.0 - leak * leak) * step
+
+
+@kernel
+def outputs_other(act, lam, aj, f, slope, square):
+    """Add a_j σ(λ) to f; fill σ' and its square, for GELU, a polynomial or a table."""
+    activate_other(act, lam, square, slope)
+    for i in range(lam.size):
+        f[i] += aj * square[i]
+        square[i] = slope[i] * slope[i]
 
 
 @kernel
@@ -102,8 +113,10 @@ def noise_points(act, diagonal, noise, m, R, a, b, s, out):
                     lam[i] += x * g[i]
             if act.code == ERF:
                 outputs_erf(lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])
+            elif act.code == RELU:
+                outputs_relu(act.slope, lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])
             else:
-                outputs_relu(lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])
+                outputs_other(act, lam, a[j], f, s.slopes[j, :size], s.squares[j, :size])
         h = s.h[first:last]
         for i in range(size):
             f[i] = (h[i] - f[i]) ** 2 + noise

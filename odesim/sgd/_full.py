@@ -13,7 +13,8 @@ import math
 import numpy as np
 
 from odesim._jit import FASTMATH, kernel
-from odesim.activations._moments import ERF
+from odesim.activations._moments import ERF, RELU
+from odesim.activations._table import activate_other
 from odesim.sgd._random import GROUP, INPUTS, LABELS, draw_group
 
 # By comparison: math.isfinite tests x - x, which reassociation turns into 0.
@@ -69,11 +70,12 @@ def activate(act, lam, s, ds):
     if act.code == ERF:
         for j in range(lam.size):
             s[j], ds[j] = erf_and_slope(lam[j])
-    else:
+    elif act.code == RELU:
         for j in range(lam.size):
-            positive = lam[j] > 0.0
-            s[j] = lam[j] if positive else 0.0
-            ds[j] = 1.0 if positive else 0.0
+            ds[j] = 1.0 if lam[j] > 0.0 else act.slope
+            s[j] = lam[j] * ds[j]
+    else:
+        activate_other(act, lam, s, ds)
 
 
 @kernel
