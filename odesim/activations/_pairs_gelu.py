@@ -3,7 +3,8 @@
 With t = 1 + q and F(b1, b2) = E[Φ(λ1+b1) Φ(λ2+b2)] = Φ₂(b1/√t1, b2/√t2; q12/√(t1 t2)), and since E[λ_i f] =
 Σ_j q_ij ∂_bj E f,
 
-K = (b1 + q1 ∂1 + q12 ∂2)(b2 + q12 ∂1 + q2 ∂2) F = A F + B ∂1F + C ∂2F + q1 q12 ∂1²F + (q1 q2 + q12²) ∂1∂2F + q12 q2 ∂2²F,
+K = (b1 + q1 ∂1 + q12 ∂2)(b2 + q12 ∂1 + q2 ∂2) F
+  = A F + B ∂1F + C ∂2F + q1 q12 ∂1²F + (q1 q2 + q12²) ∂1∂2F + q12 q2 ∂2²F,
 A = b1 b2 + q12, B = b1 q12 + q1 b2, C = b1 q2 + q12 b2; and ∂K/∂q12 = ∂1∂2K, ∂K/∂q1 = ½∂1²K, ∂K/∂b1 = ∂1K.
 ∂1∂2F is a normal density N, its derivatives are Hermite functions, and t1 ∂1²F + q12 N = −b1 ∂1F.
 """

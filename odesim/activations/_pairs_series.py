@@ -10,9 +10,9 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim.activations._moments import moments_polynomial
-from odesim.activations._pairs_table import MOST, common_part, diagonal
-from odesim.activations._quadrature import fill_rows, moments_smooth, rule, step_for, weighted_sum
-from odesim.activations._table import value_slope
+from odesim.activations._pairs_table import MOST, conditioned, diagonal
+from odesim.activations._quadrature import REACH, fill_rows, moments_smooth, rule, step_for, weighted_sum
+from odesim.activations._table import fill_line
 
 FIRST_TERMS = 16
 TOLERANCE = 1e-13  # of what the series leaves out, relative to √(E σ'_1² E σ'_2²)
@@ -61,8 +61,7 @@ def pairs_polynomial(act, Q, a, b, ka, k1, kb, k12):
 def tails(act, x, H, s, b, u, v, first, terms, value, slope, size, rest):
     """Fill u[0] and v[first:terms]; size = E σ'², rest = what Σ v_k² lacks of it."""
     for j in range(s.size):
-        for i in range(x.size):
-            value[i], slope[i] = value_slope(act.table, act.grid, s[j] * x[i] + b[j])
+        fill_line(act.table, act.grid, b[j], s[j], x, value, slope)
         if first == 0:
             u[0, j] = weighted_sum(H[0], value)
             size[j] = 0.0
@@ -112,7 +111,7 @@ def left_out(rho, terms, rest, size, j, l):
 def pairs_smooth(act, Q, a, b, ka, k1, kb, k12):
     """Fill the sums of a table without kinks: the series as long as its measured tail asks, up to MOST terms.
 
-    Pairs that need more (large norms or a sharp σ, |ρ| near 1) are averaged over their common part instead, and
+    Pairs that need more (large norms or a sharp σ, |ρ| near 1) are averaged one given the other instead, and
     the diagonal over one Gaussian.
     """
     n = a.size
@@ -123,7 +122,7 @@ def pairs_smooth(act, Q, a, b, ka, k1, kb, k12):
         for l in range(j):
             closest = max(closest, abs(correlation_of(Q, j, l)))
     h = step_for(act, largest, MOST)
-    x = rule(h)
+    x = rule(h, REACH)
     H, value, slope = np.empty((MOST, x.size)), np.empty(x.size), np.empty(x.size)
     u, v, w = np.empty((MOST, n)), np.empty((MOST, n)), np.empty((MOST, n))
     size, rest = np.empty(n), np.empty(n)
@@ -155,7 +154,7 @@ def pairs_smooth(act, Q, a, b, ka, k1, kb, k12):
                     K, by_12, by_q1, by_b1 = diagonal(act, s[j], b[j])
                     by_q2, by_b2 = 0.0, 0.0
                 else:
-                    K, by_12, by_q1, by_q2, by_b1, by_b2 = common_part(act, s[j], s[l], ratio[l], b[j], b[l])
+                    K, by_12, by_q1, by_q2, by_b1, by_b2 = conditioned(act, s[j], s[l], ratio[l], b[j], b[l])
                     ka[l] += a[j] * K
                     k1[l] += a[j] * by_q2
                     kb[l] += a[j] * by_b2

@@ -1,4 +1,4 @@
-"""One pair of tabulated neurons by quadrature: on the diagonal, over the common part, or on panels at the kinks."""
+"""One pair of tabulated neurons by quadrature: on the diagonal, one given the other, or on panels at the kinks."""
 
 import math
 
@@ -16,21 +16,28 @@ from odesim.activations._quadrature import (
     segment_edges,
     step_for,
 )
-from odesim.activations._table import JUMP, START, curvature, value_slope
+from odesim.activations._table import JUMP, START, curvature, fill_line, value_slope
 
 MOST = 256
 """Terms of Mehler's series at most."""
+
+NARROW = 0.25
+"""s/δ up to which seven Gauss–Hermite nodes are exact to rounding."""
+
+_G, _W = np.polynomial.hermite_e.hermegauss(7)
+G7, W7 = _G.copy(), _W / _W.sum()
 
 
 @kernel
 def diagonal(act, s, b):
     """Return E σ², E σ'², ½E[σ''σ] and E[σ'σ]; s E[σ''σ] = E[σσ'G] − s E σ'²."""
     h = step_for(act, s, 2)
-    x = rule(h)
+    x = rule(h, EDGE)
+    table, grid = act.table, act.grid
     K, by_12, cross, by_b = 0.0, 0.0, 0.0, 0.0
     for i in range(x.size):
         weight = h * density(x[i])
-        value, slope = value_slope(act.table, act.grid, s * x[i] + b)
+        value, slope = value_slope(table, grid, s * x[i] + b)
         K += weight * value * value
         by_12 += weight * slope * slope
         cross += weight * value * slope * x[i]
@@ -39,21 +46,9 @@ def diagonal(act, s, b):
 
 
 @kernel
-def inner(act, u, s, x, weights):
-    """Return E σ, E σ' and E[σ' G] of σ(u + sG) by the rule given."""
-    V, slope, spread = 0.0, 0.0, 0.0
-    for i in range(x.size):
-        value, by_u = value_slope(act.table, act.grid, u + s * x[i])
-        V += weights[i] * value
-        slope += weights[i] * by_u
-        spread += weights[i] * by_u * x[i]
-    return V, slope, spread
-
-
-@kernel
 def normal_rule(h):
     """Return the nodes of step h and their weights h φ."""
-    x = rule(h)
+    x = rule(h, EDGE)
     weights = np.empty(x.size)
     for i in range(x.size):
         weights[i] = h * density(x[i])
@@ -61,31 +56,41 @@ def normal_rule(h):
 
 
 @kernel
-def common_part(act, s1, s2, rho, b1, b2):
-    """Return K, ∂K/∂q12, ∂K/∂q1, ∂K/∂q2, ∂K/∂b1, ∂K/∂b2 of a pair with |ρ| near 1.
+def narrow_rule(act, s):
+    """Return nodes and weights for σ(u + sG): Gauss–Hermite where s is below the scale of σ, else trapezoid."""
+    if s <= NARROW * act.step:
+        return G7, W7
+    return normal_rule(step_for(act, s, 2))
 
-    λ_i = s_i(√|ρ| G0 + √(1−|ρ|) G_i), the second with the sign of ρ: given G0 the two are independent and each
-    needs an average over a narrow Gaussian. E[σ''σ] by parts: E[λ1 σ'_1 σ_2] = q1 E[σ''_1 σ_2] + q12 E[σ'_1 σ'_2].
+
+@kernel
+def conditioned(act, s1, s2, rho, b1, b2):
+    """Return K, ∂K/∂q12, ∂K/∂q1, ∂K/∂q2, ∂K/∂b1, ∂K/∂b2 of a pair, averaging the second given the first.
+
+    λ2 = s2(ρ G1 + √(1−ρ²) G2): near |ρ| = 1 the inner average is over a narrow Gaussian. E[σ''σ] by parts:
+    E[λ1 σ'_1 σ_2] = q1 E[σ''_1 σ_2] + q12 E[σ'_1 σ'_2].
     """
-    shared, own = math.sqrt(abs(rho)), math.sqrt(1.0 - abs(rho))
-    sign = 1.0 if rho >= 0.0 else -1.0
-    h = step_for(act, max(s1, s2), 2)
-    x, weights = normal_rule(h)
-    x1, weights1 = normal_rule(step_for(act, s1 * own, 2))
-    x2, weights2 = normal_rule(step_for(act, s2 * own, 2))
+    table, grid = act.table, act.grid
+    own = s2 * math.sqrt((1.0 - rho) * (1.0 + rho))
+    x, weights = normal_rule(step_for(act, max(s1, s2), 2))
+    y, weights2 = narrow_rule(act, own)
+    value, slope = np.empty(x.size), np.empty(x.size)
+    fill_line(table, grid, b1, s1, x, value, slope)
     K, by_12, one, two, by_b1, by_b2 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(x.size):
-        if abs(x[i]) > EDGE:
-            continue
-        m1, m2 = s1 * shared * x[i], s2 * sign * shared * x[i]
-        V1, slope1, spread1 = inner(act, m1 + b1, s1 * own, x1, weights1)
-        V2, slope2, spread2 = inner(act, m2 + b2, s2 * own, x2, weights2)
-        K += weights[i] * V1 * V2
-        by_12 += weights[i] * slope1 * slope2
-        by_b1 += weights[i] * slope1 * V2
-        by_b2 += weights[i] * V1 * slope2
-        one += weights[i] * (m1 * slope1 + s1 * own * spread1) * V2
-        two += weights[i] * V1 * (m2 * slope2 + s2 * own * spread2)
+        mean, f, d = s2 * rho * x[i], weights[i] * value[i], weights[i] * slope[i]
+        V, by_u, spread = 0.0, 0.0, 0.0
+        for k in range(y.size):
+            v, dv = value_slope(table, grid, b2 + mean + own * y[k])
+            V += weights2[k] * v
+            by_u += weights2[k] * dv
+            spread += weights2[k] * dv * y[k]
+        K += f * V
+        by_12 += d * by_u
+        by_b1 += d * V
+        by_b2 += f * by_u
+        one += s1 * x[i] * d * V
+        two += f * (mean * by_u + own * spread)
     q12 = rho * s1 * s2
     by_q1, by_q2 = 0.5 * (one - q12 * by_12) / (s1 * s1), 0.5 * (two - q12 * by_12) / (s2 * s2)
     return K, by_12, by_q1, by_q2, by_b1, by_b2
@@ -94,6 +99,7 @@ def common_part(act, s1, s2, rho, b1, b2):
 @kernel
 def smoothed_panels(act, u, s):
     """Return V = E σ(u + sG), ∂V/∂u and ∂V/∂s = E[σ' G] on panels split at the kinks."""
+    table, grid = act.table, act.grid
     V, slope, spread = 0.0, 0.0, 0.0
     edges, length = segment_edges(act, s, u), panel_length(act, s)
     for e in range(edges.size - 1):
@@ -104,7 +110,7 @@ def smoothed_panels(act, u, s):
         for p in range(count * ORDER):
             g = edges[e] + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
             weight = half * WEIGHTS[p % ORDER] * density(g)
-            value, by_u = value_slope(act.table, act.grid, u + s * g)
+            value, by_u = value_slope(table, grid, u + s * g)
             V += weight * value
             slope += weight * by_u
             spread += weight * by_u * g
@@ -133,6 +139,7 @@ def pair_edges(act, s1, s2, rho, b1, b2):
 @kernel
 def pair_kinked(act, s1, s2, rho, b1, b2):
     """Return K, ∂K/∂q12, ∂K/∂q1, ∂K/∂b1: an outer average over λ1 of σ(λ1) times the smoothed second neuron."""
+    table, grid = act.table, act.grid
     K, by_12, by_q, by_b = 0.0, 0.0, 0.0, 0.0
     edges, length = pair_edges(act, s1, s2, rho, b1, b2), panel_length(act, max(s1, s2))
     own = s2 * math.sqrt((1.0 - rho) * (1.0 + rho))
@@ -144,12 +151,12 @@ def pair_kinked(act, s1, s2, rho, b1, b2):
         for p in range(count * ORDER):
             g = edges[e] + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
             weight = half * WEIGHTS[p % ORDER] * density(g)
-            value, slope = value_slope(act.table, act.grid, b1 + s1 * g)
+            value, slope = value_slope(table, grid, b1 + s1 * g)
             V, by_u, _ = smoothed_panels(act, b2 + s2 * rho * g, own)
             K += weight * value * V
             by_12 += weight * slope * by_u
             by_b += weight * slope * V
-            by_q += weight * curvature(act.table, act.grid, b1 + s1 * g) * V
+            by_q += weight * curvature(table, grid, b1 + s1 * g) * V
     for i in range(1, act.grid.shape[0]):
         g = (act.grid[i, START] - b1) / s1
         if abs(g) < EDGE:

@@ -9,8 +9,8 @@ import math
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.activations._normal import ROOT_2PI, density
-from odesim.activations._table import JUMP, START, curvature, value_slope
+from odesim.activations._normal import density
+from odesim.activations._table import JUMP, START, curvature, fill_line, value_slope
 
 REACH = 12.0  # of the nodes: √φ(12) is 1e-16, what |h_k| φ leaves there at most
 FINEST = 0.004
@@ -29,9 +29,9 @@ def step_for(act, s, order):
 
 
 @kernel
-def rule(h):
-    """Return the nodes of step h on ±REACH."""
-    half = int(REACH / h) + 1
+def rule(h, reach):
+    """Return the nodes of step h on ±reach."""
+    half = int(reach / h) + 1
     x = np.empty(2 * half + 1)
     for i in range(x.size):
         x[i] = (i - half) * h
@@ -78,13 +78,12 @@ def moments_smooth(act, q, b, c):
     if below:
         orders, largest = c.shape[0] + EXTRA, max(largest, q0)
     h = step_for(act, math.sqrt(largest), orders)
-    x = rule(h)
+    x = rule(h, REACH)
     H, value, slope, c0 = np.empty((orders, x.size)), np.empty(x.size), np.empty(x.size), np.empty(orders)
     fill_rows(x, h, 0, orders, H)
     for j in range(q.size):
         s = math.sqrt(max(q[j], q0))
-        for i in range(x.size):
-            value[i], slope[i] = value_slope(act.table, act.grid, s * x[i] + b[j])
+        fill_line(act.table, act.grid, b[j], s, x, value, slope)
         scale = 1.0
         c0[0] = weighted_sum(H[0], value)
         for k in range(1, c.shape[0] if q[j] >= q0 else orders):
@@ -124,7 +123,7 @@ def segment_edges(act, s, u):
 @kernel
 def moments_kinked(act, q, b, c):
     """Fill c[k, j] from panels split at the kinks; the jumps of the slope enter in closed form where σ'' is used."""
-    top = c.shape[0]
+    top, table, grid = c.shape[0], act.table, act.grid
     for j in range(q.size):
         s = math.sqrt(q[j])
         by_slope = s > 0.05  # else c_2 from σ'', which costs a power of s less
@@ -138,14 +137,14 @@ def moments_kinked(act, q, b, c):
             for p in range(count * ORDER):
                 g = edges[e] + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
                 weight = half * WEIGHTS[p % ORDER] * density(g)
-                value, slope = value_slope(act.table, act.grid, b[j] + s * g)
+                value, slope = value_slope(table, grid, b[j] + s * g)
                 c[0, j] += weight * value
                 c[1, j] += weight * slope
                 if by_slope:  # σ' He_{k−1}/s^{k−1}
                     before, now, n, scale = 1.0, g, 1, weight * slope / s
                 else:  # σ'' He_{k−2}/s^{k−2}
                     before, now, n = 0.0, 1.0, 0
-                    scale = weight * curvature(act.table, act.grid, b[j] + s * g)
+                    scale = weight * curvature(table, grid, b[j] + s * g)
                 for k in range(2, top):
                     c[k, j] += scale * now
                     before, now = now, g * now - n * before

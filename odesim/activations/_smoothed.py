@@ -2,18 +2,11 @@
 
 import math
 
-import numpy as np
-
 from odesim._jit import kernel
 from odesim.activations._act import GELU, POLYNOMIAL
 from odesim.activations._normal import density, distribution
-from odesim.activations._pairs_table import smoothed_panels
-from odesim.activations._quadrature import rule, step_for
+from odesim.activations._pairs_table import narrow_rule, smoothed_panels
 from odesim.activations._table import value_slope
-
-NARROW = 0.25  # s/δ up to which FEW Gauss–Hermite nodes are exact to rounding
-_G, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
-G7, W7 = _G.copy(), _WEIGHTS / _WEIGHTS.sum()
 
 
 @kernel
@@ -46,25 +39,18 @@ def smoothed_polynomial(act, u, s, value, slope, spread):
 @kernel
 def smoothed_table(act, u, s, value, slope, spread):
     """Fill V, E σ' and E[σ' G] by a rule in G: Gauss–Hermite where s is below the scale of σ, else trapezoid."""
-    if s <= NARROW * act.step:
-        g, weights = G7, W7
-    else:
-        h = step_for(act, s, 2)
-        g = rule(h)
-        weights = np.empty(g.size)
-        for k in range(g.size):
-            weights[k] = h * density(g[k])
+    table, grid = act.table, act.grid
+    g, weights = narrow_rule(act, s)
     value[:] = 0.0
     slope[:] = 0.0
     spread[:] = 0.0
     for k in range(g.size):
-        if abs(g[k]) < 9.0:
-            weight, sideways = weights[k], weights[k] * g[k]
-            for i in range(u.size):
-                v, d = value_slope(act.table, act.grid, u[i] + s * g[k])
-                value[i] += weight * v
-                slope[i] += weight * d
-                spread[i] += sideways * d
+        weight, sideways, shift = weights[k], weights[k] * g[k], s * g[k]
+        for i in range(u.size):
+            v, d = value_slope(table, grid, u[i] + shift)
+            value[i] += weight * v
+            slope[i] += weight * d
+            spread[i] += sideways * d
 
 
 @kernel

@@ -14,9 +14,9 @@ from odesim.activations._act import POLYNOMIAL
 START, SCALE, FIRST, LOW, HIGH, JUMP = 0, 1, 2, 3, 4, 5
 
 
-@kernel
+@kernel(inline="always")
 def locate(grid, x):
-    """Return the row for x and the variable u in it; NaN and infinity stay inside the table."""
+    """Return the row for x, the variable u in it and du/dx; NaN and infinity stay inside the table."""
     segment = 0
     for i in range(1, grid.shape[0]):
         segment += x >= grid[i, START]
@@ -29,32 +29,38 @@ def locate(grid, x):
     return r, t - (r - first) - 0.5, grid[segment, SCALE]
 
 
-@kernel
-def value_slope(table, grid, x):
-    """Return σ(x), σ'(x)."""
+# Entries are read one by one: a view table[r] costs two atomic operations, more than the polynomial.
+@kernel(inline="always")
+def value_slope(p, grid, x):
+    """Return σ(x), σ'(x) of the table p."""
     r, u, scale = locate(grid, x)
-    p = table[r]
-    value = p[4] + u * (p[5] + u * (p[6] + u * p[7]))
-    value = p[0] + u * (p[1] + u * (p[2] + u * (p[3] + u * value)))
-    slope = 4.0 * p[4] + u * (5.0 * p[5] + u * (6.0 * p[6] + u * (7.0 * p[7])))
-    slope = p[1] + u * (2.0 * p[2] + u * (3.0 * p[3] + u * slope))
+    p1, p2, p3, p4, p5, p6, p7 = p[r, 1], p[r, 2], p[r, 3], p[r, 4], p[r, 5], p[r, 6], p[r, 7]
+    value = p4 + u * (p5 + u * (p6 + u * p7))
+    value = p[r, 0] + u * (p1 + u * (p2 + u * (p3 + u * value)))
+    slope = 4.0 * p4 + u * (5.0 * p5 + u * (6.0 * p6 + u * (7.0 * p7)))
+    slope = p1 + u * (2.0 * p2 + u * (3.0 * p3 + u * slope))
     return value, scale * slope
 
 
-@kernel
-def curvature(table, grid, x):
-    """Return σ''(x)."""
+@kernel(inline="always")
+def curvature(p, grid, x):
+    """Return σ''(x) of the table p."""
     r, u, scale = locate(grid, x)
-    p = table[r]
-    total = 20.0 * p[5] + u * (30.0 * p[6] + u * (42.0 * p[7]))
-    return scale * scale * (2.0 * p[2] + u * (6.0 * p[3] + u * (12.0 * p[4] + u * total)))
+    total = 20.0 * p[r, 5] + u * (30.0 * p[r, 6] + u * (42.0 * p[r, 7]))
+    return scale * scale * (2.0 * p[r, 2] + u * (6.0 * p[r, 3] + u * (12.0 * p[r, 4] + u * total)))
+
+
+@kernel
+def fill_line(table, grid, shift, scale, x, value, slope):
+    """Fill σ and σ' at shift + scale·x_i."""
+    for i in range(x.size):
+        value[i], slope[i] = value_slope(table, grid, shift + scale * x[i])
 
 
 @kernel
 def activate_table(act, x, value, slope):
     """Fill σ and σ' at the points x."""
-    for i in range(x.size):
-        value[i], slope[i] = value_slope(act.table, act.grid, x[i])
+    fill_line(act.table, act.grid, 0.0, 1.0, x, value, slope)
 
 
 @kernel

@@ -18,7 +18,7 @@ def erf(x: Array) -> Array:
 
 def erf_slope(x: Array) -> Array:
     """2φ(x)."""
-    return 2 * np.exp(-np.asarray(x) ** 2 / 2) / ROOT_2PI
+    return 2 * np.exp(-(np.asarray(x) ** 2) / 2) / ROOT_2PI
 
 
 def tanh_slope(x: Array) -> Array:
@@ -65,7 +65,7 @@ def gelu_slope(x: Array) -> Array:
     """Φ(x) + x φ(x)."""
     from scipy.special import ndtr
 
-    return ndtr(x) + x * np.exp(-np.asarray(x) ** 2 / 2) / ROOT_2PI
+    return ndtr(x) + x * np.exp(-(np.asarray(x) ** 2) / 2) / ROOT_2PI
 
 
 def leaky(x: Array, slope: float) -> Array:

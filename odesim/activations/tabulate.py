@@ -111,7 +111,9 @@ def _call(f: Function, x: Array, name: str) -> Array:
     try:
         out = np.asarray(f(x), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise checks.InputError(f"activation {name}: the function failed on an array ({error}); it maps arrays") from error
+        raise checks.InputError(
+            f"activation {name}: the function failed on an array ({error}); it maps arrays"
+        ) from error
     if out.shape != x.shape:
         raise checks.InputError(
             f"activation {name}: the function maps shape {x.shape} to {out.shape}; it must map arrays point by point"
