@@ -4,25 +4,88 @@ import itertools
 import math
 
 import numpy as np
-from scipy.special import erf, ndtr
+from scipy.special import erf, expit, ndtr
 
 PHI = 1 / math.sqrt(2 * math.pi)
 
 
-def smoothed(name, mean, variance):
-    """E[σ(mean + √variance G)]."""
-    if name == "erf":
-        return erf(mean / np.sqrt(2 * (1 + variance)))
-    s = np.sqrt(np.maximum(variance, 1e-300))
-    return mean * ndtr(mean / s) + s * PHI * np.exp(-0.5 * (mean / s) ** 2)
+def _leak(name):
+    """Slope of leaky ReLU below 0."""
+    return float(name.partition(":")[2] or 0.01)
 
 
-def slope(name, x):
-    return 2 * PHI * np.exp(-0.5 * x * x) if name == "erf" else (x > 0).astype(float)
+def _hermite(name):
+    """Coefficients of He_n for He_k/√k!."""
+    degree = int(name.partition(":")[2])
+    return [0] * degree + [1 / math.sqrt(math.factorial(degree))]
 
 
 def value(name, x):
-    return erf(x / math.sqrt(2)) if name == "erf" else np.maximum(x, 0.0)
+    """σ."""
+    match name.partition(":")[0]:
+        case "erf":
+            return erf(x / math.sqrt(2))
+        case "relu":
+            return np.maximum(x, 0.0)
+        case "leaky_relu":
+            return np.where(x > 0, x, _leak(name) * x)
+        case "tanh":
+            return np.tanh(x)
+        case "sigmoid":
+            return expit(x - float(name.partition(":")[2] or 0))
+        case "softplus":
+            return np.logaddexp(0.0, x)
+        case "gelu":
+            return x * ndtr(x)
+        case "silu":
+            return x * expit(x)
+        case "hermite":
+            return np.polynomial.hermite_e.hermeval(x, _hermite(name))
+    raise ValueError(name)
+
+
+def slope(name, x):
+    """σ'."""
+    match name.partition(":")[0]:
+        case "erf":
+            return 2 * PHI * np.exp(-0.5 * x * x)
+        case "relu":
+            return (x > 0).astype(float)
+        case "leaky_relu":
+            return np.where(x > 0, 1.0, _leak(name))
+        case "tanh":
+            return 1 / np.cosh(x) ** 2
+        case "sigmoid":
+            y = value(name, x)
+            return y * (1 - y)
+        case "softplus":
+            return expit(x)
+        case "gelu":
+            return ndtr(x) + x * PHI * np.exp(-0.5 * x * x)
+        case "silu":
+            return expit(x) * (1 + x * expit(-x))
+        case "hermite":
+            return np.polynomial.hermite_e.hermeval(x, np.polynomial.hermite_e.hermeder(_hermite(name)))
+    raise ValueError(name)
+
+
+def kinked(name):
+    """Whether σ' jumps at 0."""
+    return name.startswith(("relu", "leaky_relu"))
+
+
+def smoothed(name, mean, variance):
+    """E[σ(mean + √variance G)]: closed forms of erf and ReLU, for the others 240 Gauss–Legendre nodes."""
+    mean = np.asarray(mean, dtype=float)
+    s = np.sqrt(np.maximum(variance, 1e-300))
+    if name == "erf":
+        return erf(mean / np.sqrt(2 * (1 + variance)))
+    if kinked(name):
+        ramp = mean * ndtr(mean / s) + s * PHI * np.exp(-0.5 * (mean / s) ** 2)
+        leak = 0.0 if name == "relu" else _leak(name)
+        return leak * mean + (1 - leak) * ramp
+    g, w = panels([-12, -7, -3, 0, 3, 7, 12])
+    return value(name, mean[..., None] + np.asarray(s)[..., None] * g) @ (w * PHI * np.exp(-g * g / 2))
 
 
 def panels(points, order=40):
@@ -35,10 +98,13 @@ def panels(points, order=40):
 
 
 def pair(name, q1, q12, q2, b1, b2):
-    """E[σ(λ1 + b1) σ(λ2 + b2)], the inner average in closed form, the outer one on panels split at the kink."""
+    """E[σ(λ1 + b1) σ(λ2 + b2)]: an outer average on panels, split at the kinks, of σ times the inner average."""
     s1 = math.sqrt(q1)
-    kinks = [-b1 / s1, -b2 * s1 / q12 if q12 else 0.0]
-    g, w = panels([-12, -6, -3, -1, 0, 1, 3, 6, 12, *[k + d for k in kinks for d in (-0.3, -0.03, 0, 0.03, 0.3)]])
+    edges = [-12, -6, -3, -1, 0, 1, 3, 6, 12]
+    if kinked(name):
+        kinks = [-b1 / s1, -b2 * s1 / q12 if q12 else 0.0]
+        edges += [k + d for k in kinks for d in (-0.3, -0.03, 0, 0.03, 0.3)]
+    g, w = panels(edges)
     inner = smoothed(name, b2 + q12 / s1 * g, max(q2 - q12**2 / q1, 0.0))
     return float(np.sum(w * PHI * np.exp(-g * g / 2) * value(name, s1 * g + b1) * inner))
 

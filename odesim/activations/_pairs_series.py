@@ -15,7 +15,7 @@ from odesim.activations._quadrature import REACH, fill_rows, moments_smooth, rul
 from odesim.activations._table import fill_line
 
 FIRST_TERMS = 16
-TOLERANCE = 1e-13  # of what the series leaves out, relative to √(E σ'_1² E σ'_2²)
+TOLERANCE = 1e-12  # of what the series leaves out, relative to √(E σ'_1² E σ'_2²)
 FEW = 8  # terms of a neuron with s < SMALL·step, whose coefficients fall as s^k
 SMALL = 1.0 / 16.0
 

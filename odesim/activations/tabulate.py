@@ -1,11 +1,12 @@
-"""A function in a table: piecewise polynomials of degree 7, their measured error, and the step of the trapezoid rule."""
+"""A function in a table: piecewise polynomials of degree 7, their measured error, the step of the trapezoid rule."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,18 +70,19 @@ def tabulate(f: Function, derivative: Function | None, kinks: Sequence[float], r
     """
     edges = [-reach, *kinks, reach]
     share = PIECES / (2 * reach)
-    counts = [max(1, round((hi - lo) * share)) for lo, hi in zip(edges[:-1], edges[1:], strict=True)]
+    sides = list(pairwise(edges))
+    counts = [max(1, round((hi - lo) * share)) for lo, hi in sides]
     starts = np.concatenate(
-        [lo + (hi - lo) / n * np.arange(n) for lo, hi, n in zip(edges[:-1], edges[1:], counts, strict=True)]
+        [lo + (hi - lo) / n * np.arange(n) for (lo, hi), n in zip(sides, counts, strict=True)]
     )
-    lengths = np.repeat([(hi - lo) / n for lo, hi, n in zip(edges[:-1], edges[1:], counts, strict=True)], counts)
+    lengths = np.repeat([(hi - lo) / n for (lo, hi), n in zip(sides, counts, strict=True)], counts)
     pieces = _pieces(f, starts, lengths, DEGREE, name)
     rows = np.zeros((pieces.shape[0] + 2, DEGREE + 1))
     rows[1:-1] = pieces
     last = rows.shape[0] - 1
     first = np.concatenate([[1], 1 + np.cumsum(counts)])
     grid = np.zeros((len(counts), 6))
-    for i, count in enumerate(counts):
+    for i in range(len(counts)):
         low, high = (0 if i == 0 else first[i]), (last if i == len(counts) - 1 else first[i + 1] - 1)
         grid[i, :5] = edges[i], 1 / lengths[first[i] - 1], first[i], low, high
         if i > 0:
@@ -93,17 +95,17 @@ def tabulate(f: Function, derivative: Function | None, kinks: Sequence[float], r
     return Table(rows, grid, _panel_step(rows, grid, reach) if kinks else _trapezoid_step(rows, grid, error), error)
 
 
-def evaluate(rows: Array, grid: Array, x: Array) -> tuple[Array, Array]:
+def evaluate(rows: Array, grid: Array, x: NDArray[Any]) -> tuple[Array, Array]:
     """Return the table's value and slope: the NumPy twin of `_table.value_slope`."""
     segment = np.clip(np.searchsorted(grid[:, 0], x, side="right") - 1, 0, grid.shape[0] - 1)
-    start, scale, first, low, high = grid[segment, :5].T
+    start, scale, first, low, high = np.moveaxis(grid[segment, :5], -1, 0)
     t = (x - start) * scale
     row = np.clip(np.floor(t + first), low, high)
     u = t - (row - first) - 0.5
-    coefficients = rows[row.astype(int)].T
+    coefficients = np.moveaxis(rows[row.astype(int)], -1, 0)
     value = np.polynomial.polynomial.polyval(u, coefficients, tensor=False)
     slope = np.polynomial.polynomial.polyval(u, np.polynomial.polynomial.polyder(coefficients), tensor=False)
-    return value, scale * slope
+    return value, np.asarray(scale * slope, dtype=np.float64)
 
 
 def _call(f: Function, x: Array, name: str) -> Array:
