@@ -84,7 +84,7 @@ def smoothed(name, mean, variance):
         ramp = mean * ndtr(mean / s) + s * PHI * np.exp(-0.5 * (mean / s) ** 2)
         leak = 0.0 if name == "relu" else _leak(name)
         return leak * mean + (1 - leak) * ramp
-    g, w = panels([-12, -7, -3, 0, 3, 7, 12])
+    g, w = panels([-12, -7, -3, 0, 3, 7, 12], 24)
     return value(name, mean[..., None] + np.asarray(s)[..., None] * g) @ (w * PHI * np.exp(-g * g / 2))
 
 
@@ -104,7 +104,7 @@ def pair(name, q1, q12, q2, b1, b2):
     if kinked(name):
         kinks = [-b1 / s1, -b2 * s1 / q12 if q12 else 0.0]
         edges += [k + d for k in kinks for d in (-0.3, -0.03, 0, 0.03, 0.3)]
-    g, w = panels(edges)
+    g, w = panels(edges, 40 if kinked(name) else 24)
     inner = smoothed(name, b2 + q12 / s1 * g, max(q2 - q12**2 / q1, 0.0))
     return float(np.sum(w * PHI * np.exp(-g * g / 2) * value(name, s1 * g + b1) * inner))
 

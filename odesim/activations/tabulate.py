@@ -72,9 +72,7 @@ def tabulate(f: Function, derivative: Function | None, kinks: Sequence[float], r
     share = PIECES / (2 * reach)
     sides = list(pairwise(edges))
     counts = [max(1, round((hi - lo) * share)) for lo, hi in sides]
-    starts = np.concatenate(
-        [lo + (hi - lo) / n * np.arange(n) for (lo, hi), n in zip(sides, counts, strict=True)]
-    )
+    starts = np.concatenate([lo + (hi - lo) / n * np.arange(n) for (lo, hi), n in zip(sides, counts, strict=True)])
     lengths = np.repeat([(hi - lo) / n for (lo, hi), n in zip(sides, counts, strict=True)], counts)
     pieces = _pieces(f, starts, lengths, DEGREE, name)
     rows = np.zeros((pieces.shape[0] + 2, DEGREE + 1))
@@ -89,6 +87,9 @@ def tabulate(f: Function, derivative: Function | None, kinks: Sequence[float], r
             grid[i, 5] = _jump(rows, grid, i, int(first[i]), name)
     for tail, piece, side, middle in ((0, 1, -0.5, -1.0), (last, last - 1, 0.5, 1.0)):
         value, slope = _at(rows[piece], side)
+        if derivative is not None:  # exact, since it is multiplied by how far beyond the table x lies
+            edge = 2 * side * np.array([reach])
+            slope = float(_call(derivative, edge, name)[0]) / grid[0 if tail == 0 else -1, 1]
         # u in the tail's own row runs from the edge at ∓side on
         rows[tail, :2] = value + 0.5 * middle * slope, slope
     error = _error(f, derivative, rows, grid, starts, lengths, name)
@@ -105,7 +106,7 @@ def evaluate(rows: Array, grid: Array, x: NDArray[Any]) -> tuple[Array, Array]:
     coefficients = np.moveaxis(rows[row.astype(int)], -1, 0)
     value = np.polynomial.polynomial.polyval(u, coefficients, tensor=False)
     slope = np.polynomial.polynomial.polyval(u, np.polynomial.polynomial.polyder(coefficients), tensor=False)
-    return value, np.asarray(scale * slope, dtype=np.float64)
+    return np.asarray(value, dtype=np.float64), np.asarray(scale * slope, dtype=np.float64)
 
 
 def _call(f: Function, x: Array, name: str) -> Array:
@@ -132,7 +133,7 @@ def _call(f: Function, x: Array, name: str) -> Array:
 def _chebyshev(degree: int) -> tuple[Array, Array]:
     """Return the points u on ±½ and the matrix from values there to coefficients of powers of u."""
     u = 0.5 * np.cos(np.pi * (np.arange(degree + 1) + 0.5) / (degree + 1))
-    return u, np.linalg.inv(np.polynomial.polynomial.polyvander(u, degree))
+    return u, np.asarray(np.linalg.inv(np.polynomial.polynomial.polyvander(u, degree)), dtype=np.float64)
 
 
 def _pieces(f: Function, starts: Array, lengths: Array, degree: int, name: str) -> Array:
@@ -164,7 +165,8 @@ def _error(
 ) -> TableError:
     """Measure the error at random points of every piece; the slope's against ``derivative``, or a finer fit of f."""
     rng = np.random.default_rng(0)
-    u = rng.uniform(-0.5, 0.5, (starts.size, 4))
+    # the slope is worst at the ends of a piece
+    u = np.hstack([rng.uniform(-0.5, 0.5, (starts.size, 14)), np.full((starts.size, 2), [-0.4999, 0.4999])])
     x = starts[:, None] + lengths[:, None] * (u + 0.5)
     value, slope = evaluate(rows, grid, x.ravel())
     exact = _call(f, x.ravel(), name)
