@@ -15,6 +15,7 @@ class Mutant(NamedTuple):
 
 PAIRS = "test_activations.py::test_pair_sums_and_their_partials"
 MOMENTS = "test_activations.py::test_moments_are_hermite_moments"
+ANY_SIZE = "test_activations.py::test_pairs_of_any_size_and_correlation"
 BIVARIATE = "test_activations.py::test_bivariate_normal_matches_a_one_dimensional_integral"
 GRADIENT = "test_overlap.py::test_flow_is_the_gradient_of_the_risk_in_weight_space"
 CLOSED = "test_overlap.py::test_closed_finite_step_term_matches_tensor_quadrature"
@@ -61,6 +62,86 @@ MUTANTS = [
         "return distribution(b) - _outer(a, -b, -rho)",
         BIVARIATE + "[-0.95]",
         "wrong argument of the mirror image",
+    ),
+    Mutant(
+        "activations/_moments.py",
+        "(k + q[j]) * before",
+        "(k - q[j]) * before",
+        MOMENTS,
+        "GELU: sign of its own variance",
+    ),
+    Mutant(
+        "activations/_moments.py",
+        "math.sqrt(n) * (1.0 - q[j])",
+        "math.sqrt(n) * (1.0 + q[j])",
+        MOMENTS,
+        "backward heat",
+    ),
+    Mutant(
+        "activations/_quadrature.py", "scale *= math.sqrt(k) / s", "scale *= k / s", MOMENTS, "normalisation of h_k"
+    ),
+    Mutant(
+        "activations/_quadrature.py",
+        "factor *= 0.5 * (q[j] - q0)",
+        "factor *= q[j] - q0",
+        "test_activations.py::test_moments_at_small_norms[tanh-2e-08]",
+        "½ of ∂c/∂q dropped",
+    ),
+    Mutant(
+        "activations/_quadrature.py",
+        "act.grid[i, JUMP] * density(g) / s",
+        "0.0",
+        "test_activations.py::test_a_function_with_kinks[hat]",
+        "jump of the slope dropped from c_2",
+    ),
+    Mutant(
+        "activations/_pairs_gelu.py",
+        "+ 2.0 * F20) / t1",
+        "+ F20) / t1",
+        ANY_SIZE + "[4.0-5.0-gelu]",
+        "Leibniz factor 2",
+    ),
+    Mutant(
+        "activations/_pairs_series.py",
+        "k1[j] += 0.5 * by_q\n    kb[j] += by_b",
+        "k1[j] += by_q\n    kb[j] += by_b",
+        ANY_SIZE + "[1.0-0.5-tanh]",
+        "½ of ∂K/∂q1 dropped",
+    ),
+    Mutant(
+        "activations/_pairs_series.py",
+        "return bound > TOLERANCE",
+        "return bound > 1e-3",
+        ANY_SIZE + "[16.0-9.0-tanh]",
+        "series cut too early",
+    ),
+    Mutant(
+        "activations/_pairs_table.py",
+        "0.5 * (cross / s - by_12)",
+        "0.5 * cross / s",
+        ANY_SIZE + "[16.0-9.0-tanh]",
+        "integration by parts on the diagonal",
+    ),
+    Mutant(
+        "activations/_pairs.py",
+        "(b[l] - q12 * x / s1) * bell / s1",
+        "(b[l] + q12 * x / s1) * bell / s1",
+        "test_activations.py::test_value_and_partials_are_consistent[leaky_relu:0.3]",
+        "sign of c_3",
+    ),
+    Mutant(
+        "activations/_smoothed.py",
+        "(2.0 + q - x * x)",
+        "(2.0 - x * x)",
+        "test_activations.py::test_smoothed_values_and_their_partials[gelu]",
+        "c_2 of GELU without its variance",
+    ),
+    Mutant(
+        "activations/_table.py",
+        "return value, scale * slope",
+        "return value, slope",
+        "test_activations.py::test_values_and_slopes_of_sgd[tanh]",
+        "slope of the table in its own variable",
     ),
     Mutant("activations/_pairs.py", "-0.5 * tj * tj * inner", "-0.5 * tj * inner", PAIRS, "t for t²"),
     Mutant("activations/_pairs.py", "slopes[l] = g * scale", "slopes[l] = g", PAIRS, "chain rule of q12 dropped"),
@@ -183,8 +264,8 @@ MUTANTS = [
     ),
     Mutant(
         "flows/_noise_points.py",
-        "smooth_step(lam[i])\n        square[i] = slope[i]",
-        "smooth_step(lam[i])\n        square[i] = slope[i] * slope[i]",
+        "square[i] = leak * leak + (1.0 - leak * leak) * step",
+        "square[i] = slope[i] * slope[i]",
         "test_kernels_extra.py::test_square_of_the_step_is_the_step",
         "a step squared twice",
     ),

@@ -84,7 +84,7 @@ def smoothed(name, mean, variance):
         ramp = mean * ndtr(mean / s) + s * PHI * np.exp(-0.5 * (mean / s) ** 2)
         leak = 0.0 if name == "relu" else _leak(name)
         return leak * mean + (1 - leak) * ramp
-    g, w = panels([-12, -7, -3, 0, 3, 7, 12], 24)
+    g, w = panels([-12, -8, -5, -2.5, 0, 2.5, 5, 8, 12])
     return value(name, mean[..., None] + np.asarray(s)[..., None] * g) @ (w * PHI * np.exp(-g * g / 2))
 
 

@@ -237,7 +237,7 @@ def test_smoothed_values_and_their_partials(name):
     value, slope, spread = np.empty(11), np.empty(11), np.empty(11)
     for s in (0.0, 1e-7, 0.05, 0.8, 2.5):
         smoothed(act(name), u, s, 0.0, value, slope, spread)
-        g, w = naive.panels([-12, -7, -3, 0, 3, 7, 12])
+        g, w = naive.panels([-12, -7, -3, 0, 3, 7, 12], 40)
         assert value == pytest.approx(naive.smoothed(name, u, s * s), abs=1e-11)
         if naive.kinked(name):
             h = 1e-5

@@ -61,7 +61,7 @@ def moments_gelu(q, b, c):
         before, now = now, -t * x * now
         for k in range(2, c.shape[0]):
             c[k, j] = t * t * (b[j] * now + (k + q[j]) * before)
-            before, now = now, -t * (x * now + (k - 1) * t * before)
+            before, now = now, -t * (x * now + t * (k - 1) * before)
 
 
 @kernel
