@@ -40,7 +40,7 @@ def test_square_of_the_step_is_the_step():
     """On the diagonal E[σ'²] = E[σ'] for ReLU: squaring the smoothed step would lose half of its ramp."""
     lam, f = np.linspace(-0.3, 0.3, 61), np.zeros(61)
     slope, square = np.empty(61), np.empty(61)
-    _noise_points.outputs_relu(lam, 2.0, f, slope, square)
+    _noise_points.outputs_relu(0.0, lam, 2.0, f, slope, square)
     assert np.array_equal(square, slope)
     np.testing.assert_allclose(f, 2.0 * np.maximum(lam, 0), atol=1e-15)
 
