@@ -11,7 +11,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
-from odesim import InputError, Network, OverlapFlow, Status, Target, Training, run
+from odesim import InputError, Network, Status, Target, Training, run, training
 from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _mean_field as kernels
 from odesim.flows import mean_field
@@ -334,23 +334,122 @@ def test_weighted_neurons_are_copies():
     assert copied == pytest.approx(dm[[0, 0, 0, 1]], abs=1e-14)
 
 
-def gap_to_the_overlap_flow(width):
-    """Sup distance of the risks, the overlap flow at a/N with steps N·eta and eta/N."""
-    target = Target.parse("z1 + z1*z2/2")
-    network = random_network(target, width=width, dim=50 * width, second_layer=1.0, biases=0.5, rng=7)
-    scaled = Network.from_weights(target, network.weights, network.a / width, network.b)
-    mean = simulate(target, MeanFieldFlow(nodes=10), network=network, t=10)
-    steps = Training(eta=0.01 * width, eta_a=0.01 / width)
-    full = run(OverlapFlow(finite_step=False), target, scaled, steps, steps=1000, points=60)
-    assert np.array_equal(mean.steps, full.steps)
-    return abs(mean.risk - full.risk).max()
+@given(seed=st.integers(0, 999), name=st.sampled_from(NAMES), data=st.sampled_from(LAWS))
+@settings(max_examples=6, deadline=None, phases=[Phase.explicit, Phase.generate])
+def test_under_the_correlation_loss_neurons_do_not_meet(seed, name, data):
+    """The slopes are those of e = h, as in the twin at weights 0; the risk is still that of f."""
+    target = Target.parse("z1 + z1*z2/2 + 0.3", data=data)
+    neurons = draw(seed)
+    problem = problem_for(target, name, neurons, nodes=5, alone=True)
+    dm, ds, da, db = mean_field.unpack(slope_of(problem, neurons.flat()), 3, 2)
+    V, Vz, VG, V1 = naive.slopes(name, target, neurons._replace(weights=np.zeros(3)), 5)
+    assert da == pytest.approx(V, abs=1e-10)
+    assert dm == pytest.approx(neurons.a[:, None] * Vz, abs=1e-10)
+    assert ds == pytest.approx(neurons.a * VG, abs=1e-10)
+    assert db == pytest.approx(neurons.a * V1, abs=1e-10)
+    assert kernels.risk_mean_field(problem, neurons.flat()) == pytest.approx(
+        naive.risk(name, target, neurons, 5), abs=1e-11
+    )
 
 
-def test_overlap_flow_comes_near_as_width_and_dimension_grow():
-    """The gap is O(1/N): a factor 8 in width takes at least 4 off it."""
-    narrow, wide = gap_to_the_overlap_flow(4), gap_to_the_overlap_flow(32)
-    assert wide < 0.02
-    assert wide < narrow / 4
+SCHEDULE = (training.Phase(until=300, a=0.0), training.Phase(until=500, rate=2.0, w=0.0, b=3.0), training.Phase(w=0.5))
+
+
+def in_plain_scaling(network, rule):
+    """The same function, and steps under which it does the same, as f = Σ a σ."""
+    n = network.width
+    changed = {"eta": rule.eta * n, "eta_a": rule.rate_a / n, "eta_b": rule.eta_b * n}
+    changed |= {"decay_w": rule.decay_w / n, "decay_a": rule.decay_a * n}
+    return replace(network, a=network.a / n, scaling="plain"), replace(rule, **changed)
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+@pytest.mark.parametrize("loss", ["square", "correlation"])
+def test_both_scalings_name_the_same_dynamics(discrete, loss):
+    target = Target.parse("z1 + z1*z2", data="boolean")
+    network = random_network(target, width=5, dim=30, second_layer=1.0, biases=0.5, rng=3)
+    rule = Training(
+        eta=0.02, eta_a=0.01, eta_b=0.005, decay_w=0.03, decay_a=0.02, loss=loss, schedule=SCHEDULE, batch=math.inf
+    )
+    flow = MeanFieldFlow(discrete=discrete, rtol=1e-10, atol=1e-13)
+    wide, plain = (
+        run(flow, target, *given, steps=1000, points=40) for given in ((network, rule), in_plain_scaling(network, rule))
+    )
+    assert plain.risk == pytest.approx(wide.risk, abs=1e-8)
+    assert plain.m == pytest.approx(wide.m, abs=1e-7)
+    assert plain.a == pytest.approx(wide.a / 5, abs=1e-8)
+    assert plain.b == pytest.approx(wide.b, abs=1e-7)
+    assert plain.time == pytest.approx(5 * wide.time)
+    assert wide.time[-1] == pytest.approx(0.02 * (300 + 2 * 200 + 500))
+    assert abs(np.diff(wide.risk)).max() > 1e-3
+
+
+def final_network(network, out):
+    """The network that a run ends with, of independent residuals."""
+    m = out.m[-1]
+    return replace(network, m=m, R=np.diag(out.q[-1] - (m**2).sum(axis=1)), a=out.a[-1], b=out.b[-1], weights=None)
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_a_schedule_is_one_run_after_another(discrete):
+    """Each phase alone has the steps of its factors, and those it freezes stay."""
+    target = Target.parse("z1 + z1*z2", data="boolean")
+    network = random_network(target, width=4, dim=30, second_layer=1.0, biases=0.5, rng=3)
+    common = {"decay_w": 0.02, "decay_a": 0.04}
+    flow = MeanFieldFlow(discrete=discrete, rtol=1e-10, atol=1e-12)
+    rule = Training(eta=0.02, eta_a=0.01, eta_b=0.005, schedule=SCHEDULE, **common)
+    whole = run(flow, target, network, rule, t_eval=rule.time_at([0, 150, 300, 500, 777, 1000]))
+    first = run(flow, target, network, Training(eta=0.02, eta_a=0.0, eta_b=0.005, **common), steps=300)
+    network = final_network(network, first)
+    # w = 0 cannot be said by eta: it is a schedule of its own
+    alone = (training.Phase(w=0.0),)
+    second = run(flow, target, network, Training(eta=0.04, eta_a=0.02, eta_b=0.03, schedule=alone, **common), steps=200)
+    last = final_network(network, second)
+    third = run(flow, target, last, Training(eta=0.01, eta_a=0.01, eta_b=0.005, **common), steps=500)
+    for row, part in zip((2, 3, 5), (first, second, third), strict=True):
+        for name in ("risk", "m", "a", "b", "q"):
+            assert getattr(part, name)[-1] == pytest.approx(getattr(whole, name)[row], abs=1e-8)
+    assert np.array_equal(whole.a[:3], np.broadcast_to(network.a, (3, 4)))
+    assert np.array_equal(whole.m[2], whole.m[3])
+    assert np.array_equal(whole.q[2], whole.q[3])
+    assert abs(np.diff(whole.b, axis=0)).max(axis=1).min() > 1e-4
+
+
+def test_particles_come_with_their_weights():
+    target = Target.parse("z1 + z1*z2", data="boolean")
+    out = simulate(target, MeanFieldFlow("zero", particles=6, start_bias=0.5), t=5)
+    nodes, doubled = np.polynomial.legendre.leggauss(6)
+    assert out.weights == pytest.approx(doubled / 2)
+    assert out.a[0] == pytest.approx(nodes)
+    s = np.sqrt(out.q[-1] - (out.m[-1] ** 2).sum(axis=1))
+    last = Particles(out.m[-1], s, out.a[-1], out.b[-1], out.weights)
+    assert out.risk[-1] == pytest.approx(naive.risk("erf", target, last), abs=1e-9)
+
+
+def test_a_kink_is_found_where_it_is():
+    """A bias keeps ReLU off its kink, and a smooth activation has none."""
+    target = Target.parse("z1", data="boolean")
+    flow = MeanFieldFlow("zero", 0.0)
+    biased = random_network(target, width=3, dim=20, activation="relu", biases=0.5, rng=0)
+    assert flow.neurons(biased).s == pytest.approx(0)
+    assert flow.neurons(random_network(target, width=3, dim=20, activation="erf")).s == pytest.approx(0)
+    with pytest.raises(InputError, match=r"start_norm=0\.0 leaves relu at its kink"):
+        flow.neurons(replace(biased, b=biased.b * [1, 0, 1]))
+
+
+def test_bias_free_relu_stays_on_the_plateau_that_needs_an_odd_degree():
+    """c_3(q, 0) = 0 at every q: no weights reach z1*z2*z3, ½ of the risk; biases do. Rule of points exact to 1e-5."""
+    target = Target.parse("z1 + z1*z2*z3")
+    free, biased = (
+        random_network(target, width=24, dim=40, activation="relu", second_layer=3.0, biases=radius, rng=1)
+        for radius in (0.0, 1.5)
+    )
+    flow = MeanFieldFlow(nodes=12, rtol=1e-6, atol=1e-8)
+    stays = simulate(target, flow, network=free, t=60)
+    leaves = simulate(target, flow, network=biased, t=60)
+    assert (stays.risk > 0.5 - 1e-3).all()
+    assert stays.risk[-1] < 0.52
+    assert leaves.risk[-1] < 0.4
 
 
 BAD = [
@@ -387,6 +486,13 @@ def test_bad_runs_are_refused(flow, expression, data, match):
     target = Target.parse(expression, data=data)
     with pytest.raises(InputError, match=match):
         simulate(target, flow, name="relu", t=0.1)
+
+
+def test_quadrature_means_mean_field_scaling():
+    target = Target.parse("z1", data="boolean")
+    plain = Network.random(target, width=2, dim=9)
+    with pytest.raises(InputError, match=r"^particles=4 .* scaling='mean_field'"):
+        simulate(target, MeanFieldFlow("zero", particles=4), network=plain)
 
 
 def test_the_sphere_is_refused():
