@@ -438,17 +438,17 @@ def test_a_kink_is_found_where_it_is():
 
 
 def test_bias_free_relu_stays_on_the_plateau_that_needs_an_odd_degree():
-    """c_3(q, 0) = 0 at every q: no weights reach z1*z2*z3, ½ of the risk; biases do. Rule of points exact to 1e-5."""
+    """c_3(q, 0) = 0 at every q: no weights reach z1*z2*z3, ½ of the risk; biases do."""
     target = Target.parse("z1 + z1*z2*z3")
     free, biased = (
         random_network(target, width=24, dim=40, activation="relu", second_layer=3.0, biases=radius, rng=1)
         for radius in (0.0, 1.5)
     )
-    flow = MeanFieldFlow(nodes=12, rtol=1e-6, atol=1e-8)
+    flow = MeanFieldFlow(nodes=8, rtol=1e-6, atol=1e-8)
     stays = simulate(target, flow, network=free, t=60)
     leaves = simulate(target, flow, network=biased, t=60)
-    assert (stays.risk > 0.5 - 1e-3).all()
-    assert stays.risk[-1] < 0.52
+    assert (stays.risk > 0.5 - 1e-6).all()  # the error of the rule of points, while s > 0.6
+    assert stays.risk[-1] < 0.501
     assert leaves.risk[-1] < 0.4
 
 
