@@ -313,7 +313,7 @@ MUTANTS = [
         "flows/mean_field.py",
         "N * row.a / row.clock",
         "row.a / row.clock",
-        "test_mean_field.py::test_both_scalings_name_the_same_dynamics",
+        "test_mean_field.py::test_flow_agrees_with_scipy",
         "width in the speed of a",
     ),
     Mutant(

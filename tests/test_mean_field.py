@@ -321,6 +321,9 @@ def test_a_teacher_network_is_learned():
     job = Job(target, network, Training(eta=0.01), np.array([0, 100, 10_000]))
     out = MeanFieldFlow(nodes=20).simulate(job)
     assert out.risk[-1] < 0.02 * out.risk[0]
+    assert points_of(target, 20).p @ points_of(target, 20).h ** 2 == pytest.approx(2 / 3, abs=1e-6)
+    with pytest.raises(InputError, match=r"6 coordinates: 20\^6 points exceed .* fewer nodes"):
+        points_of(Target.teacher(6, "erf"), 20)
 
 
 def test_weighted_neurons_are_copies():
@@ -435,6 +438,10 @@ def test_a_kink_is_found_where_it_is():
     assert flow.neurons(random_network(target, width=3, dim=20, activation="erf")).s == pytest.approx(0)
     with pytest.raises(InputError, match=r"start_norm=0\.0 leaves relu at its kink"):
         flow.neurons(replace(biased, b=biased.b * [1, 0, 1]))
+    leaky = replace(CATALOGUE["erf"], name="leaky", derivative=lambda x: np.where(x > 0.3, 1.0, 0.1))
+    flow.neurons(replace(biased, activation=leaky))
+    with pytest.raises(InputError, match="leaves leaky at its kink"):
+        flow.neurons(replace(biased, activation=leaky, b=np.array([0.0, 0.3, 1.0])))
 
 
 def test_bias_free_relu_stays_on_the_plateau_that_needs_an_odd_degree():

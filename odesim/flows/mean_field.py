@@ -92,12 +92,11 @@ class MeanFieldFlow:
     start_bias : float
         b(0) of these particles; bias-free erf blocks the even degrees, ReLU the odd ones above 1.
     nodes : int
-        Gauss–Hermite nodes per coordinate, Gaussian data; Boolean data take all 2^P points. Once s is small f is
-        as sharp as σ, and a kink leaves an error that falls slowly with the nodes.
+        Gauss–Hermite nodes per coordinate, Gaussian data; Boolean data take all 2^P points. A kink, of f once s is
+        small or of a ReLU teacher, leaves an error that falls slowly: 1.3 % of its E[h²] at 16 nodes, 0.3 % at 64.
     smoothing : float
-        Where it has a kink, σ is averaged over s² + smoothing² in place of s², which moves ReLU by at most
-        0.4·smoothing. At 0, once a kink has settled on a point of z, s reaches 0 in finite time and the flow cannot
-        be integrated on.
+        σ with a kink is averaged over s² + smoothing² in place of s², which moves ReLU by at most 0.4·smoothing.
+        At 0, once a kink has settled on a point of z, s reaches 0 in finite time and the flow ends there.
     hold : bool
         Project m' on the smallest subspace that traps the zero start (`odesim.stuck`, Boolean data). Without it
         rounding, which grows exponentially, leaves the trap (z1+z2+z1*z3+z2*z4 with erf at t = 22).
@@ -176,16 +175,14 @@ class MeanFieldFlow:
             For a zero start with neither residual nor a bias that keeps a neuron off the kink of its σ, where it
             has no derivative, and for quadrature in plain scaling, which means a number of neurons.
         """
-        N = network.width
+        a, b, weights = network.a * _unit(network), network.b, np.full(network.width, 1.0 / network.width)
         if self.start == "network":
-            s = np.sqrt(np.maximum(np.diag(network.R), 0.0))
-            return Particles(network.m, s, N * network.plain_a, network.b, _equal(N))
-        a, b, weights = N * network.plain_a, network.b, _equal(N)
+            return Particles(network.m, np.sqrt(np.maximum(np.diag(network.R), 0.0)), a, b, weights)
         if self.particles:
             if network.scaling != "mean_field":
                 raise checks.InputError(
                     f"particles={self.particles} stand for infinitely many neurons, network.scaling="
-                    f"{network.scaling!r} for a sum over {N}; give the network scaling='mean_field'"
+                    f"{network.scaling!r} for a sum over {network.width}; give the network scaling='mean_field'"
                 )
             a, doubled = np.polynomial.legendre.leggauss(self.particles)
             b, weights = np.full(a.size, float(self.start_bias)), doubled / doubled.sum()
@@ -194,6 +191,11 @@ class MeanFieldFlow:
                 f"start_norm=0.0 leaves {network.activation.name} at its kink; give a positive start_norm"
             )
         return Particles(np.zeros((a.size, network.m.shape[1])), np.full(a.size, self.start_norm), a, b, weights)
+
+
+def _unit(network: Network) -> float:
+    """What a second-layer weight of 1 is in mean-field scaling."""
+    return 1.0 if network.scaling == "mean_field" else float(network.width)
 
 
 def _at_a_kink(activation: Activation, x: Array) -> bool:
@@ -208,7 +210,7 @@ def _iterate(job: Job, problems: list[kernels.Problem], y: Array) -> tuple[Array
     status, last = Status.INTERRUPTED, int(job.steps[-1])
     rates = job.training.rates(job.network)
     starts = [row.start for row in rates]
-    looks = np.union1d(job.steps, [*np.arange(0, last, STEPS_A_CALL), *(start for start in starts if start < last)])
+    looks = np.union1d(job.steps, [*np.arange(0, last, STEPS_A_CALL), *(start for start in starts if start <= last)])
     with contextlib.suppress(KeyboardInterrupt):
         for step in looks.tolist():
             if job.stop.is_set():
@@ -274,10 +276,6 @@ def unpack(states: Array, n: int, p: int) -> tuple[Array, Array, Array, Array]:
     return m.reshape(*states.shape[:-1], n, p), s, a, b
 
 
-def _equal(n: int) -> Array:
-    return np.full(n, 1.0 / n)
-
-
 def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
     network = job.network
     m, s, a, b = unpack(states, problem.weights.size, job.target.P)
@@ -292,7 +290,7 @@ def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Statu
         time=job.time,
         risk=risk,
         m=m,
-        a=a / (network.width * network.unit),
+        a=a / _unit(network),
         b=b if job.training.trains("b") or np.nan_to_num(b).any() else None,
         q=(m * m).sum(axis=-1) + s * s,
         weights=None if np.ptp(problem.weights) == 0 else problem.weights,
