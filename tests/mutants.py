@@ -34,6 +34,10 @@ PATH = "test_complexity.py::test_path_follows_its_definition"
 LEAST_SQUARES = "test_plateaus.py::test_slope_is_the_least_squares_line"
 LINEAR = "test_comparison.py::test_first_passage_is_log_linear"
 
+SLOPES = "test_mean_field.py::test_risk_is_the_plain_sum_and_the_slopes_are_the_plain_averages"
+ALONE = "test_mean_field.py::test_under_the_correlation_loss_neurons_do_not_meet"
+PHASES = "test_integrate.py::test_a_schedule_is_integrated_phase_by_phase"
+
 MUTANTS = [
     # ---- activations
     Mutant(
@@ -347,6 +351,66 @@ MUTANTS = [
     ),
     Mutant("integrate/tableaus.py", "[-1.203071208372362603, 1]", "[-1.2, 1]", TABLEAU, "dense output coefficient"),
     Mutant("integrate/tableaus.py", "1 / 66", "-1 / 66", TABLEAU, "sign in the error weights"),
+    Mutant("integrate/drive.py", "control[_explicit.TIME] = start", "control[_explicit.TIME] = 0.0", PHASES, "clock"),
+    Mutant(
+        "integrate/drive.py",
+        "if grid.size == 0 or grid[-1] < end:",
+        "if grid.size == 0:",
+        PHASES,
+        "phase cut at its last output",
+    ),
+    Mutant("integrate/drive.py", "y[:] = states[-1]", "y[:] = states[0]", PHASES, "next phase from an old state"),
+    Mutant(
+        "integrate/drive.py",
+        "min(float(control[_explicit.TIME]), float(times[-1]))",
+        "float(control[_explicit.TIME])",
+        "test_integrate.py::test_progress_never_goes_back_and_ends_at_one",
+        "progress beyond the phase",
+    ),
+    # ---- mean-field flow
+    Mutant(
+        "flows/_mean_field.py",
+        "if problem.held:",
+        "if problem.held > 1:",
+        "test_mean_field.py::test_a_stuck_target_stays_above_its_floor_until_rounding_frees_it",
+        "projector dropped",
+    ),
+    Mutant("flows/_mean_field.py", "problem.weights[j] * a[j]", "a[j] / a.size", SLOPES, "weight of a particle"),
+    Mutant("flows/_mean_field.py", "- problem.decay_w * s[j]", "- 0.0 * s[j]", SLOPES, "s does not decay"),
+    Mutant("flows/_mean_field.py", "(a[j] * ds[j] -", "(ds[j] -", SLOPES, "a_j dropped from s'"),
+    Mutant("flows/_mean_field.py", "problem.xi_a * (da[j]", "problem.xi_w * (da[j]", SLOPES, "rates swapped"),
+    Mutant("flows/_mean_field.py", "0.0 if alone else problem", "problem", ALONE, "neurons meet in the residual h"),
+    Mutant(
+        "flows/_mean_field.py", "first, last, 0)", "first, last, problem.alone)", ALONE, "risk without f under its loss"
+    ),
+    Mutant(
+        "flows/_mean_field.py",
+        "y[i] += clock * dy[i]",
+        "y[i] += dy[i]",
+        "test_mean_field.py::test_single_steps_are_the_euler_map_and_tend_to_the_flow",
+        "step size of the discrete dynamics",
+    ),
+    Mutant(
+        "flows/mean_field.py",
+        "N * row.a / row.clock",
+        "row.a / row.clock",
+        "test_mean_field.py::test_flow_agrees_with_scipy",
+        "width in the speed of a",
+    ),
+    Mutant(
+        "flows/mean_field.py",
+        "rates[phase].clock",
+        "job.training.eta",
+        "test_mean_field.py::test_a_schedule_is_one_run_after_another",
+        "rate of a phase ignored in single steps",
+    ),
+    Mutant(
+        "trajectory.py",
+        "name: times[index] for",
+        "name: times for",
+        "test_trajectory.py::test_one_run_of_an_ensemble",
+        "events of all runs in one",
+    ),
     # ---- random numbers
     Mutant("sgd/_random.py", "0xCD9E8D57", "0xCD9E8D59", PHILOX, "wrong Philox multiplier"),
     Mutant("sgd/_random.py", "0xBB67AE85", "0xBB67AE84", PHILOX, "wrong Philox key increment"),

@@ -1,13 +1,20 @@
 """The integrator: orders, dense output, events of failure, independence of chunks."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numba import njit
 
 from odesim.integrate import _explicit as ex
+from odesim.integrate.drive import drive
 from odesim.integrate.tableaus import tsitouras
+from odesim.job import Job
+from odesim.network import Network
+from odesim.targets.series import Target
+from odesim.training import Phase, Training
+from odesim.trajectory import Status
 
 
 @njit
@@ -121,3 +128,114 @@ def test_not_a_number_in_the_right_hand_side_ends_the_run_before_it():
     assert run.control[ex.TIME] == pytest.approx(0.5, abs=1e-6)
     assert run.out[1, 0] == pytest.approx(0.25, abs=1e-9)
     assert np.isnan(run.out[2, 0])
+
+
+@njit
+def growth(problem, t, y, dy):
+    dy[:] = problem * y
+
+
+@njit(error_model="numpy")
+def solve_growth(problem, tableau, y, control, counts, t_out, out, work, budget):
+    return ex.explicit(growth, problem, tableau, y, control, counts, t_out, out, work, budget)
+
+
+SCHEDULE = (Phase(until=40), Phase(until=100, rate=0.5, w=2.0), Phase(rate=3.0))
+
+
+def job_with(steps, schedule=SCHEDULE, **options):
+    target = Target.parse("z1")
+    network = Network.random(target, width=1, dim=2)
+    return Job(target, network, Training(eta=0.01, schedule=schedule), np.array(steps), **options)
+
+
+def driven(job, rates, y0=1.0, **options):
+    y = np.array([y0, 2 * y0])
+    states, status, reached = drive(solve_growth, rates, y, job, rtol=1e-10, atol=1e-12, **options)
+    assert states[:, 1] == pytest.approx(2 * states[:, 0], nan_ok=True)
+    return states[:, 0], status, reached
+
+
+def grown(times, rates, ends):
+    """exp of the integral of a piecewise constant rate."""
+    starts = [0.0, *ends]
+    parts = [k * np.clip(times - a, 0, b - a) for k, a, b in zip(rates, starts, [*ends, np.inf], strict=True)]
+    return np.exp(sum(parts))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [[0, 1, 40, 41, 99, 100, 101, 300], [0, 10, 20], [0, 40], [0, 100, 200], [0, 300], [0, 39, 41], [0]],
+)
+def test_a_schedule_is_integrated_phase_by_phase(steps):
+    """Outputs inside phases, on their ends, none in some of them, and a run that never gets to the last."""
+    job, rates = job_with(steps), (3.0, -2.0, 1.0)
+    times = 0.01 * np.array([min(n, 40) + 0.5 * np.clip(n - 40, 0, 60) + 3 * max(n - 100, 0) for n in steps])
+    assert job.time == pytest.approx(times)
+    y, status, reached = driven(job, rates)
+    assert status is Status.DONE
+    assert reached == pytest.approx(times[-1])
+    assert y == pytest.approx(grown(times, rates, (0.4, 0.7)), rel=1e-8)
+
+
+def test_two_phases_are_two_runs_glued():
+    rates, schedule = (3.0, -2.0), (Phase(until=40), Phase(rate=0.5))
+    whole, _, _ = driven(job_with([0, 20, 40, 60, 90], schedule), rates)
+    first, _, _ = driven(job_with([0, 20, 40], (Phase(),)), rates[:1])
+    second, _, _ = driven(job_with([0, 20, 50], (Phase(rate=0.5),)), rates[1:], y0=first[-1])
+    assert whole == pytest.approx(np.concatenate([first, second[1:]]), rel=1e-9)
+
+
+def test_nothing_is_integrated_after_the_last_output():
+    """The second phase would overflow, and so would the end of the first."""
+    y, status, _ = driven(job_with([0, 30], (Phase(until=10_000), Phase())), (3.0, 1e9))
+    assert status is Status.DONE
+    assert y[-1] == pytest.approx(np.exp(0.9))
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_divergence_in_any_phase_keeps_what_came_before(phase):
+    steps = [0, 20, 40, 70, 100, 150, 300]
+    rates = [1.0, 1.0, 1.0]
+    rates[phase] = 2e3
+    y, status, reached = driven(job_with(steps), rates)
+    assert status is Status.DIVERGED
+    last = (0, 2, 4)[phase]
+    assert np.isfinite(y[: last + 1]).all()
+    assert np.isnan(y[last + 1 :]).all()
+    assert (0.0, 0.4, 0.7)[phase] < reached < (0.4, 0.7, 6.7)[phase]
+
+
+def test_a_stop_in_a_later_phase_keeps_what_came_before():
+    job = job_with([0, 20, 40, 70, 100, 150, 300])
+
+    def progress(share):
+        if share > 0.42 / job.time[-1]:
+            job.stop.set()
+
+    y, status, reached = driven(replace(job, progress=progress), (3.0, 0.5, 1.0))
+    assert status is Status.INTERRUPTED
+    assert np.isfinite(y[:5]).all()  # the phase that was under way takes a single call
+    assert np.isnan(y[5:]).all()
+    assert reached == pytest.approx(0.7)
+
+
+def test_progress_never_goes_back_and_ends_at_one():
+    shares = []
+    job = job_with([0, 30, 60, 100, 300], progress=shares.append)
+    driven(job, (1.0, -0.5, 0.1))
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert 0 < shares[0] < 0.1
+
+
+def test_the_hopeless_are_told_the_steps_of_their_own_phase():
+    told = []
+
+    def hopeless(counts, passed):
+        told.append((int(counts[ex.ACCEPTED]), passed))
+        return len(told) > 1 and passed > 100
+
+    _, status, _ = driven(job_with([0, 100_000]), (1e-3, 1.0, -2e3), hopeless=hopeless)
+    assert status is Status.TOO_FAST
+    assert [passed for accepted, passed in told if accepted == 0] == pytest.approx([0, 0, 0])

@@ -16,6 +16,7 @@ def ensemble(seed=0, **changes):
         "steps": steps, "time": 0.1 * steps, "risk": rng.random((S, T)), "m": rng.random((S, T, N, P)),
         "a": rng.random((S, T, N)), "b": rng.random((S, T, N)), "Q": rng.random((S, T, N, N)),
         "status": np.array([0, 0, 1, 0, 4]), "message": ("", "", "grew", "", "stopped"), "kind": "SGD",
+        "q": rng.random((S, T, N)), "events": {"release": np.where(rng.random((S, N, P)) < 0.5, np.nan, 2.0)},
         "settings": {"target": {"expression": "z1"}}, "versions": {"numpy": "2"}, "seconds": 1.5,
     }  # fmt: skip
     return Trajectory(**{**fields, **changes})
@@ -33,11 +34,19 @@ def single(**changes):
     return Trajectory(**{**fields, **changes})
 
 
-@pytest.mark.parametrize("made", [ensemble(), single(noise_rate=np.ones((T, N)), message="fine"), ensemble()[2]])
+MADE = [
+    ensemble(),
+    ensemble()[2],
+    single(noise_rate=np.ones((T, N)), message="fine"),
+    single(q=np.full((T, N), 2.0), weights=np.array([0.5, 0.3, 0.2]), events={"release": np.full((N, P), np.nan)}),
+]
+
+
+@pytest.mark.parametrize("made", MADE)
 def test_save_and_load(made, tmp_path):
     made.save(tmp_path / "x.npz")
     read = Trajectory.load(tmp_path / "x.npz")
-    for name in ("steps", "time", "risk", "m", "a", "b", "Q", "status", "noise_rate"):
+    for name in ("steps", "time", "risk", "m", "a", "b", "Q", "q", "weights", "status", "noise_rate"):
         left, right = getattr(made, name), getattr(read, name)
         assert (left is None) == (right is None)
         if left is not None:
@@ -45,7 +54,11 @@ def test_save_and_load(made, tmp_path):
             assert np.asarray(left).dtype == right.dtype
     for name in ("message", "kind", "settings", "versions", "seconds", "ensemble", "seeds"):
         assert getattr(made, name) == getattr(read, name)
+    assert made.events.keys() == read.events.keys()
     with np.load(tmp_path / "x.npz") as archive:
+        for name, times in made.events.items():
+            np.testing.assert_array_equal(read.events[name], times)
+            np.testing.assert_array_equal(archive[f"event_{name}"], times)
         np.testing.assert_array_equal(archive["risk"], made.risk)
 
 
@@ -68,6 +81,8 @@ def test_one_run_of_an_ensemble():
         Status.DIVERGED,
     )
     np.testing.assert_array_equal(third.Q, runs.Q[2])
+    np.testing.assert_array_equal(third.q, runs.q[2])
+    np.testing.assert_array_equal(third.events["release"], runs.events["release"][2])
     np.testing.assert_array_equal(runs[-1].m, runs.m[-1])
     assert len(list(runs)) == S
     with pytest.raises(IndexError):
@@ -84,7 +99,7 @@ def test_a_single_run_is_its_own_only_member():
 
 def test_statistics_against_numpy():
     runs = ensemble()
-    for name in ("risk", "m", "a", "b", "Q"):
+    for name in ("risk", "m", "a", "b", "Q", "q"):
         values = getattr(runs, name)
         np.testing.assert_allclose(runs.mean(name), values.mean(axis=0))
         np.testing.assert_allclose(runs.stderr(name), values.std(axis=0, ddof=1) / np.sqrt(S))
@@ -115,6 +130,13 @@ def test_ended_runs_do_not_count():
         ({"risk": np.ones((2, S, T))}, "risk has shape"),
         ({"m": np.ones((S, T, N))}, "m has shape"),
         ({"a": None}, "a has shape"),
+        ({"q": np.ones((S, T))}, "q has shape"),
+        ({"weights": np.full(N + 1, 1 / (N + 1))}, "weights has shape"),
+        ({"weights": np.full(N, 1.0)}, "weights has the sum 3"),
+        ({"weights": np.array([1.5, -0.5, 0.0])}, "from 0 up"),
+        ({"events": {"release": np.ones((N, P))}}, r"events\['release'\] has shape"),
+        ({"events": {"release": np.ones((S, N), dtype=int)}}, "array of times"),
+        ({"events": {"two radii": np.ones(S)}}, "events has the name 'two radii'"),
         ({"message": ("one",)}, "message has 1 entries"),
     ],
 )
@@ -128,6 +150,13 @@ def test_unknown_names():
         single().mean("Q")
     with pytest.raises(InputError):
         single().mean("steps")
+
+
+def test_weights_stay_with_every_run_and_are_no_statistic():
+    runs = ensemble(weights=np.array([0.5, 0.3, 0.2]))
+    assert runs[1].weights is runs.weights
+    with pytest.raises(InputError, match=r"choose one of risk, m, a, b, Q, q$"):
+        runs.mean("weights")
 
 
 def test_every_status_has_a_text():
