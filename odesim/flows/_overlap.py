@@ -22,7 +22,7 @@ from odesim.activations._pairs import pair_sums
 from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
-from odesim.flows._overlap_points import Grid, sums_over_points
+from odesim.flows._overlap_points import Grid, Sums, sums_over_points
 from odesim.integrate._explicit import explicit, largest
 
 NOISE_ERF, NOISE_POINTS = 1, 2
@@ -34,14 +34,7 @@ class Scratch(NamedTuple):
     q: np.ndarray  # (M)
     t: np.ndarray  # (M)
     c: np.ndarray  # (degree + 3, M)
-    C: np.ndarray  # (M)
-    by_m: np.ndarray  # (M, P)
-    by_q: np.ndarray  # (M)
-    by_b: np.ndarray  # (M)
-    ka: np.ndarray  # (M)
-    k1: np.ndarray  # (M)
-    kb: np.ndarray  # (M)
-    B: np.ndarray  # (M, M)
+    sums: Sums
     Q: np.ndarray  # (M, M)
     S: np.ndarray  # (N, N)
     gamma: np.ndarray  # (N, N)
@@ -56,13 +49,30 @@ class Joint(NamedTuple):
     w: np.ndarray  # (M) the weights in the residual
 
 
+class Gamma(NamedTuple):
+    """What the finite-step term reads."""
+
+    act: Act
+    biased: int
+    crowd: int
+    method: int
+    noise: float
+    table: Closure
+    table2: Closure  # of h²
+    tilt: Tilt
+    points: Points
+
+
 class Problem(NamedTuple):
-    """Everything the right-hand side reads, in arrays."""
+    """Everything the right-hand side reads, in arrays.
+
+    It is handed on in parts: numba counts the references of every array in a tuple that a call passes, which costs
+    as much as a right-hand side of eight neurons computes.
+    """
 
     act: Act
     biased: int  # whether any bias is, or can become, non-zero
     by_points: int  # sums over the grid's z in place of Hermite terms
-    method: int  # of the finite-step term
     joined: int  # whether the residual's neurons are those of ``joint``, not just the student with its a
     alone: int  # correlation loss: the student is not in its own residual
     crowd: int  # whether any neuron is in the residual
@@ -73,13 +83,9 @@ class Problem(NamedTuple):
     decay_a: float
     eta_d: float  # the factor of Γ in R'
     share: float  # 1/B, which the map of discrete steps needs beside
-    noise: float
     energy: float  # E[h²], the constant included; 0 for a teacher
     series: Series
-    table: Closure
-    table2: Closure  # of h²
-    tilt: Tilt
-    points: Points
+    gamma: Gamma
     grid: Grid
     joint: Joint
     scratch: Scratch
@@ -120,76 +126,54 @@ def sums_over_terms(act, biased, crowd, series, m, R, w, b, s):
     """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data."""
     fill_Q(m, R, s.Q, s.q)
     moments(act, s.q, b, s.c)
-    correlation(series, m, s.c, s.C, s.by_m, s.by_q, s.by_b)
+    e = s.sums
+    correlation(series, m, s.c, e.C, e.by_m, e.by_q, e.by_b)
     if crowd:
-        pair_sums(act, biased, s.Q, w, b, s.t, s.ka, s.k1, s.kb, s.B)
+        pair_sums(act, biased, s.Q, w, b, s.t, e.ka, e.k1, e.kb, e.B)
     else:
-        s.ka[:], s.k1[:], s.kb[:] = 0.0, 0.0, 0.0
-        s.B[:] = 0.0
+        e.ka[:], e.k1[:], e.kb[:] = 0.0, 0.0, 0.0
+        e.B[:] = 0.0
 
 
 @kernel
-def fill_sums(problem, crowd, m, R, w, b):
-    """Fill the expectations in the scratch by the problem's rule."""
-    s = problem.scratch
-    if problem.by_points:
-        sums_over_points(
-            problem.act, crowd, problem.grid, m, R, w, b, s.C, s.by_m, s.by_q, s.by_b, s.ka, s.k1, s.kb, s.B
-        )
+def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
+    """Fill Γ (N, N) by the chosen method; needs Q."""
+    if g.method == NOISE_ERF:
+        noise_erf(g.biased, g.crowd, diagonal, g.noise, g.table, g.table2, m, Q, a, w, b, g.tilt, out)
     else:
-        sums_over_terms(problem.act, problem.biased, crowd, problem.series, m, R, w, b, s)
-
-
-@kernel
-def fill_gamma(problem, diagonal, m, R, a, w, b):
-    """Fill Γ (N, N) by the problem's method."""
-    s = problem.scratch
-    if problem.method == NOISE_ERF:
-        noise_erf(
-            problem.biased,
-            problem.crowd,
-            diagonal,
-            problem.noise,
-            problem.table,
-            problem.table2,
-            m,
-            s.Q,
-            a,
-            w,
-            b,
-            problem.tilt,
-            s.gamma,
-        )
-    else:
-        noise_points(problem.act, diagonal, problem.noise, m, R, w, b, problem.points, a, s.gamma)
+        noise_points(g.act, diagonal, g.noise, m, R, w, b, g.points, a, out)
 
 
 @kernel
 def rhs_overlap(problem, t, y, dy):
     """Fill dy/dt, t = η · steps in the scaling that the network names."""
     s = problem.scratch
-    n, p = s.gamma.shape[0], s.by_m.shape[1]
+    e = s.sums
+    n, p = s.gamma.shape[0], e.by_m.shape[1]
     m, R, a, b = views(n, p, y)
     dm, dR, da, db = views(n, p, dy)
     every_m, every_R, every_b, w = m, R, b, a
     if problem.joined:
         join(problem.joint, problem.alone, m, R, a, b)
         every_m, every_R, every_b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-    fill_sums(problem, problem.crowd, every_m, every_R, w, every_b)
+    if problem.by_points:
+        sums_over_points(problem.act, problem.crowd, problem.grid, every_m, every_R, w, every_b, s.sums)
+    else:
+        sums_over_terms(problem.act, problem.biased, problem.crowd, problem.series, every_m, every_R, w, every_b, s)
     xi, decay = problem.xi_w, problem.decay_w
     for j in range(n):
-        row = s.B[j]
+        row = e.B[j]
         for k in range(w.size):
             row[k] *= -a[j] * w[k]
-        row[j] += 2.0 * a[j] * (s.by_q[j] - s.k1[j])
-        da[j] = problem.kappa_a * (s.C[j] - s.ka[j] - problem.decay_a * a[j])
-        db[j] = problem.kappa_b * a[j] * (s.by_b[j] - s.kb[j])
+        row[j] += 2.0 * a[j] * (e.by_q[j] - e.k1[j])
+        da[j] = problem.kappa_a * (e.C[j] - e.ka[j] - problem.decay_a * a[j])
+        db[j] = problem.kappa_b * a[j] * (e.by_b[j] - e.kb[j])
         for r in range(p):
-            dm[j, r] = a[j] * s.by_m[j, r] - decay * m[j, r]
+            dm[j, r] = a[j] * e.by_m[j, r] - decay * m[j, r]
     if not problem.by_points:
         for j in range(n):
             for k in range(w.size):
-                weight, row = s.B[j, k], every_m[k]
+                weight, row = e.B[j, k], every_m[k]
                 for r in range(p):
                     dm[j, r] += weight * row[r]
     for j in range(n):
@@ -198,14 +182,14 @@ def rhs_overlap(problem, t, y, dy):
         out = s.S[j]
         out[:] = 0.0
         for k in range(n):
-            weight, row = s.B[j, k], R[k]
+            weight, row = e.B[j, k], R[k]
             for l in range(n):
                 out[l] += weight * row[l]
     for j in range(n):
         for k in range(n):
             dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
     if problem.eta_d > 0.0:
-        fill_gamma(problem, 0, every_m, every_R, a, w, every_b)
+        fill_gamma(problem.gamma, 0, every_m, every_R, s.Q, a, w, every_b, s.gamma)
         for j in range(n):
             for k in range(n):
                 dR[j, k] += problem.eta_d * s.gamma[j, k]
@@ -215,16 +199,20 @@ def rhs_overlap(problem, t, y, dy):
 def risk_overlap(problem, y):
     """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
     s = problem.scratch
-    n, p = s.gamma.shape[0], s.by_m.shape[1]
+    e = s.sums
+    n, p = s.gamma.shape[0], e.by_m.shape[1]
     m, R, a, b = views(n, p, y)
     w = a
     if problem.joined:
         join(problem.joint, 0, m, R, a, b)
         m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-    fill_sums(problem, 1, m, R, w, b)
+    if problem.by_points:
+        sums_over_points(problem.act, 1, problem.grid, m, R, w, b, s.sums)
+    else:
+        sums_over_terms(problem.act, problem.biased, 1, problem.series, m, R, w, b, s)
     total = 0.5 * problem.energy
     for j in range(w.size):
-        total += w[j] * (0.5 * s.ka[j] - s.C[j])
+        total += w[j] * (0.5 * e.ka[j] - e.C[j])
     return total
 
 
@@ -240,13 +228,13 @@ def noise_rates(problem, states, out):
     """Fill Γ_jj (rows, N) of every row of ``states``."""
     s = problem.scratch
     for i in range(out.shape[0]):
-        m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], states[i])
+        m, R, a, b = views(s.gamma.shape[0], s.sums.by_m.shape[1], states[i])
         w = a
         if problem.joined:
             join(problem.joint, problem.alone, m, R, a, b)
             m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
         fill_Q(m, R, s.Q, s.q)
-        fill_gamma(problem, 1, m, R, a, w, b)
+        fill_gamma(problem.gamma, 1, m, R, s.Q, a, w, b, s.gamma)
         for j in range(a.size):
             out[i, j] = s.gamma[j, j]
 
@@ -271,7 +259,8 @@ def iterate_overlap(problem, y, dy, count, bound):
     R ← (I + M)R(I + M)ᵀ + ξ²/B (dΓ − BRBᵀ): ``rhs_overlap`` has all but what is quadratic in M and B.
     """
     s = problem.scratch
-    n, p = s.gamma.shape[0], s.by_m.shape[1]
+    e = s.sums
+    n, p = s.gamma.shape[0], e.by_m.shape[1]
     R, dR = views(n, p, y)[1], views(n, p, dy)[1]
     for _ in range(count):
         rhs_overlap(problem, 0.0, y, dy)
@@ -279,8 +268,8 @@ def iterate_overlap(problem, y, dy, count, bound):
             for k in range(n):
                 bare, whole = 0.0, 0.0
                 for l in range(n):
-                    bare += s.S[j, l] * s.B[k, l]
-                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * s.B[k, l]
+                    bare += s.S[j, l] * e.B[k, l]
+                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * e.B[k, l]
                 whole -= problem.decay_w * (s.S[j, k] - problem.decay_w * R[j, k])
                 dR[j, k] += problem.xi_w**2 * (whole - problem.share * bare)
         for i in range(y.size):

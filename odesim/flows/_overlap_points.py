@@ -20,6 +20,19 @@ flow relaxes at the rate 1/√variance; the floor bounds that rate and moves the
 """
 
 
+class Sums(NamedTuple):
+    """Expectations of every neuron, M rows."""
+
+    C: np.ndarray  # (M) E[h σ_j]
+    by_m: np.ndarray  # (M, P) ∂C/∂m by terms; E[(h − f) σ'_j z] by points
+    by_q: np.ndarray  # (M) ∂C/∂q = ½E[h σ''_j]
+    by_b: np.ndarray  # (M) ∂C/∂b = E[h σ'_j]
+    ka: np.ndarray  # (M) Σ_l w_l K_jl and its partials by q_j and b_j
+    k1: np.ndarray  # (M)
+    kb: np.ndarray  # (M)
+    B: np.ndarray  # (M, M) E[σ'_j σ'_l]; in the right-hand side then B itself
+
+
 class Grid(NamedTuple):
     """A rule for the law of z, and scratch."""
 
@@ -45,15 +58,15 @@ def floored(m, R, b, cov, q):
 
 
 @kernel
-def sums_over_points(act, crowd, grid, m, R, w, b, C, by_m, by_q, by_b, ka, k1, kb, k12):
-    """Fill C_j = E[h σ_j], ∂C/∂b, ∂C/∂q = ½E[h σ''_j], the sums over pairs, and E[(h − f) σ'_j z] in ``by_m``."""
+def sums_over_points(act, crowd, grid, m, R, w, b, e):
+    """Fill the expectations, h − f that of the neurons' weights w; without them (``crowd`` 0) of h alone."""
     q, u, t, of_a, of_1, of_b = grid.lanes[0], grid.lanes[1], grid.lanes[2], grid.lanes[3], grid.lanes[4], grid.lanes[5]
     c, pairs, n = grid.c, grid.k12, w.size
     floored(m, R, b, grid.cov, q)
-    C[:], by_q[:], by_b[:], ka[:], k1[:], kb[:] = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-    by_m[:] = 0.0
-    k12[:] = 0.0
-    of_b[:] = 0.0
+    for out in (e.C, e.by_q, e.by_b, e.ka, e.k1, e.kb, of_b):
+        out[:] = 0.0
+    e.by_m[:] = 0.0
+    e.B[:] = 0.0
     for i in range(grid.h.size):
         z, p, h = grid.z[i], grid.weights[i], grid.h[i]
         for j in range(n):
@@ -64,15 +77,15 @@ def sums_over_points(act, crowd, grid, m, R, w, b, C, by_m, by_q, by_b, ka, k1, 
         if crowd:
             pair_sums(act, 1, grid.cov, w, u, t, of_a, of_1, of_b, pairs)
             for j in range(n):
-                ka[j] += p * of_a[j]
-                k1[j] += p * of_1[j]
-                kb[j] += p * of_b[j]
+                e.ka[j] += p * of_a[j]
+                e.k1[j] += p * of_1[j]
+                e.kb[j] += p * of_b[j]
                 for k in range(n):
-                    k12[j, k] += p * pairs[j, k]
+                    e.B[j, k] += p * pairs[j, k]
         for j in range(n):
-            C[j] += p * h * c[0, j]
-            by_b[j] += p * h * c[1, j]
-            by_q[j] += 0.5 * p * h * c[2, j]
+            e.C[j] += p * h * c[0, j]
+            e.by_b[j] += p * h * c[1, j]
+            e.by_q[j] += 0.5 * p * h * c[2, j]
             slope = p * (h * c[1, j] - of_b[j])
             for r in range(z.size):
-                by_m[j, r] += slope * z[r]
+                e.by_m[j, r] += slope * z[r]

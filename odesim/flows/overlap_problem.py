@@ -15,7 +15,7 @@ from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt
 from odesim.flows._noise_points import BLOCK, Points
-from odesim.flows._overlap_points import Grid
+from odesim.flows._overlap_points import Grid, Sums
 from odesim.flows.closure import affordable, closure_of, square
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
@@ -71,14 +71,14 @@ def problem_of(
     closed = activation.name == "erf" and points is None and affordable(terms)
     table, table2 = _tables(terms if closed else {(0,) * p: 0.0})
     alone = loss == "correlation"
+    act, crowd = Act(*activation.arrays()), int(not alone or teacher is not None)
     return kernels.Problem(
-        act=Act(*activation.arrays()),
+        act=act,
         biased=int(biased),
         by_points=int(points is not None),
-        method=kernels.NOISE_ERF if closed else kernels.NOISE_POINTS,
         joined=int(alone or teacher is not None),
         alone=int(alone),
-        crowd=int(not alone or teacher is not None),
+        crowd=crowd,
         xi_w=1.0,
         kappa_a=float(kappas[0]),
         kappa_b=float(kappas[1]),
@@ -86,13 +86,19 @@ def problem_of(
         decay_a=0.0,
         eta_d=float(eta_d),
         share=0.0,
-        noise=float(noise),
         energy=_second_moment(target, teacher, points),
         series=_series(target),
-        table=table,
-        table2=table2,
-        tilt=_tilt(rows, p, table, table2),
-        points=_points(target, teacher, n, rows, 0 if closed else samples, rng),
+        gamma=kernels.Gamma(
+            act=act,
+            biased=int(biased),
+            crowd=crowd,
+            method=kernels.NOISE_ERF if closed else kernels.NOISE_POINTS,
+            noise=float(noise),
+            table=table,
+            table2=table2,
+            tilt=_tilt(rows, p, table, table2),
+            points=_points(target, teacher, n, rows, 0 if closed else samples, rng),
+        ),
         grid=_grid(target, n, points),
         joint=_joint(teacher, n, rows, p),
         scratch=_scratch(n, rows, p, _degree(target)),
@@ -184,14 +190,16 @@ def _scratch(n: int, rows: int, p: int, degree: int) -> kernels.Scratch:
         q=np.zeros(rows),
         t=np.zeros(rows),
         c=np.zeros((degree + 3, rows)),
-        C=np.zeros(rows),
-        by_m=np.zeros((rows, p)),
-        by_q=np.zeros(rows),
-        by_b=np.zeros(rows),
-        ka=np.zeros(rows),
-        k1=np.zeros(rows),
-        kb=np.zeros(rows),
-        B=np.zeros((rows, rows)),
+        sums=Sums(
+            C=np.zeros(rows),
+            by_m=np.zeros((rows, p)),
+            by_q=np.zeros(rows),
+            by_b=np.zeros(rows),
+            ka=np.zeros(rows),
+            k1=np.zeros(rows),
+            kb=np.zeros(rows),
+            B=np.zeros((rows, rows)),
+        ),
         Q=np.zeros((rows, rows)),
         S=np.zeros((n, n)),
         gamma=np.zeros((n, n)),
