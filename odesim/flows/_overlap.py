@@ -91,7 +91,7 @@ class Problem(NamedTuple):
     scratch: Scratch
 
 
-@kernel
+@kernel(inline="always")
 def views(n, p, y):
     """Split a flat state into m (N, P), R (N, N), a (N), b (N)."""
     end_m = n * p
@@ -121,7 +121,7 @@ def join(joint, alone, m, R, a, b):
         joint.w[j] = 0.0 if alone else a[j]
 
 
-@kernel
+@kernel(inline="always")
 def sums_over_terms(act, biased, crowd, series, m, R, w, b, s):
     """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data."""
     fill_Q(m, R, s.Q, s.q)

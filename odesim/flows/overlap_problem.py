@@ -142,8 +142,8 @@ def cube(target: Target | TeacherTarget) -> tuple[Array, Array]:
 
 def _check_same(teacher: TeacherTarget, activation: Activation) -> None:
     """Refuse a teacher whose units the kernels cannot put beside the student's."""
-    pairs = zip(teacher.activation.arrays(), activation.arrays(), strict=True)
-    if not all(np.array_equal(one, other) for one, other in pairs):
+    one, other = (map(np.asarray, kind.arrays()) for kind in (teacher.activation, activation))
+    if not all(map(np.array_equal, one, other)):
         raise checks.InputError(
             f"network.activation={activation.name!r} is not the teacher's {teacher.activation.name!r}; give the same "
             "one, or learn the teacher's polynomial part, target.project(degree=5)"
