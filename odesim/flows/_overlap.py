@@ -255,8 +255,9 @@ def solve_overlap(problem, tableau, y, control, counts, t_out, out, work, budget
 def iterate_overlap(problem, y, dy, count, bound):
     """Take up to ``count`` steps of SGD in the mean; return whether every entry stayed below ``bound``.
 
-    The problem's rates are step sizes. W moves by M W = ξ(B − λ)W plus noise, so with B Γ-samples in a step
-    R ← (I + M)R(I + M)ᵀ + ξ²/B (dΓ − BRBᵀ): ``rhs_overlap`` has all but what is quadratic in M and B.
+    The problem's rates are step sizes, and ``share`` is one over the samples in a step. Residuals move by
+    M v = ξ(B − λ)v and by noise: R ← (I + M)R(I + M)ᵀ + ξ² share (dΓ − BRBᵀ), of which ``rhs_overlap`` has all but
+    MRMᵀ and BRBᵀ.
     """
     s = problem.scratch
     e = s.sums
