@@ -141,3 +141,25 @@ def complex_gradient(function, x):
         moved[i] += 1e-30j
         out[i] = function(moved.reshape(x.shape)).imag / 1e-30
     return out.reshape(x.shape)
+
+
+def riccati(T, W, a, constant, times):
+    """S(t) = a WᵀW of students a He_2(<w_j, x>), equal a frozen, under the target tr T(xxᵀ − I) + constant.
+
+    With τ = constant + aN − tr S the flow is w' = a(4(T − S) + 2τ)w, so S' = 4a(TS + ST + τS − 2S²), a matrix Riccati
+    equation, linear in S⁻¹: with θ' = τ and E = exp(4a(Tt + θ)),
+    S = √E Wᵀ a (1 + 8a² W ∫E² e^{−4aθ} dt Wᵀ)⁻¹ W √E, where √E = exp(4aTt + 2aθ). T (d) is diagonal; only θ and the
+    integral are left to a solver, d + 1 numbers in place of N d.
+    """
+    from scipy.integrate import solve_ivp
+
+    def S(t, y):
+        root = np.exp(4 * a * T * t + 2 * a * y[0])
+        inner = np.eye(len(W)) + 8 * a * a * (W * y[1:]) @ W.T
+        return a * (W * root).T @ np.linalg.solve(inner, W * root)
+
+    def slope(t, y):
+        return np.append(constant + a * len(W) - np.trace(S(t, y)), np.exp(8 * a * T * t + 4 * a * y[0]))
+
+    found = solve_ivp(slope, (0, times[-1]), np.zeros(T.size + 1), "DOP853", t_eval=times, rtol=1e-12, atol=1e-14)
+    return np.array([S(t, y) for t, y in zip(found.t, found.y.T, strict=True)])
