@@ -159,7 +159,7 @@ MUTANTS = [
         "flows/overlap_problem.py",
         "rates.w**2 * dim * share / unit",
         "rates.w * dim * share / unit",
-        "test_overlap_map.py::test_giant_steps_follow_sgd_with_batches_of_four_d",
+        SCIPY,
         "η for η² of Γ",
     ),
     Mutant(
@@ -175,10 +175,10 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/march.py",
-        "if stops[phase] == done:",
-        "if stops[phase] < done:",
+        "iterate(problems[phase], y",
+        "iterate(problems[0], y",
         "test_overlap_rules.py::test_a_schedule_is_run_phase_by_phase",
-        "phase that never ends",
+        "rates of the first phase for ever",
     ),
     # ---- the finite-step term in closed form
     Mutant("flows/_noise_erf.py", "error = noise + mean_square", "error = mean_square", CLOSED, "label noise ignored"),
