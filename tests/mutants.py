@@ -22,6 +22,11 @@ CLOSED = "test_overlap.py::test_closed_finite_step_term_matches_tensor_quadratur
 POINTS = "test_overlap.py::test_finite_step_term_by_points_agrees_with_the_closed_form"
 RATES = "test_overlap.py::test_noise_rates_are_the_diagonal_of_the_term[erf]"
 SCIPY = "test_overlap.py::test_flow_agrees_with_scipy"
+MEAN_FIELD = "test_overlap_rules.py::test_every_rule_follows_the_gradient_of_its_loss[square-mean_field-erf-gaussian]"
+CORRELATION = "test_overlap_rules.py::test_every_rule_follows_the_gradient_of_its_loss[correlation-plain-erf-teacher]"
+FORMS = "test_overlap_rules.py::test_terms_and_points_are_two_forms_of_one_flow[square-series]"
+STEP = "test_overlap_map.py::test_a_step_is_the_literal_formula[gaussian]"
+SADDLE = "test_overlap_teacher.py::test_the_symmetric_saddle_is_a_fixed_point_of_the_gradient_flow[2]"
 ORDER = "test_integrate.py::test_order_five_at_the_steps_and_four_between"
 TABLEAU = "test_integrate.py::test_tableau_is_consistent"
 PHILOX = "test_random.py::test_philox_gives_the_published_answers"
@@ -189,25 +194,18 @@ MUTANTS = [
         GRADIENT,
         "factor p of m^p differentiated",
     ),
-    Mutant(
-        "flows/_expectation.py",
-        "x * now - k * before",
-        "x * now - before",
-        "test_kernels_extra.py::test_target_at_the_points",
-        "Hermite recursion of the points' targets",
-    ),
     # ---- the flow
-    Mutant("flows/_overlap.py", "0.5 * s.ka[j] - s.C[j]", "s.ka[j] - s.C[j]", GRADIENT, "½ of ½ aᵀKa"),
-    Mutant("flows/_overlap.py", "row[k] *= -a[j] * a[k]", "row[k] *= a[j] * a[k]", GRADIENT, "sign: neurons repel"),
+    Mutant("flows/_overlap.py", "0.5 * e.ka[j] - e.C[j]", "e.ka[j] - e.C[j]", GRADIENT, "½ of ½ aᵀKa"),
+    Mutant("flows/_overlap.py", "row[k] *= -a[j] * w[k]", "row[k] *= a[j] * w[k]", GRADIENT, "sign: neurons repel"),
     Mutant(
         "flows/_overlap.py", "row[j] += 2.0 * a[j] * (", "row[j] += a[j] * (", GRADIENT, "factor 2 on the diagonal of B"
     ),
-    Mutant("flows/_overlap.py", "(s.by_q[j] - s.k1[j])", "(s.by_q[j])", GRADIENT, "self-interaction dropped"),
+    Mutant("flows/_overlap.py", "(e.by_q[j] - e.k1[j])", "(e.by_q[j])", GRADIENT, "self-interaction dropped"),
     Mutant("flows/_overlap.py", "problem.kappa_b * a[j] * (", "problem.kappa_b * (", GRADIENT, "a_j dropped from b'"),
     Mutant(
         "flows/_overlap.py",
-        "problem.kappa_a * (s.C",
-        "(s.C",
+        "problem.kappa_a * (e.C",
+        "(e.C",
         "test_overlap.py::test_frozen_layers_stay_and_label_noise_raises_the_floor",
         "η_a ignored",
     ),
@@ -222,9 +220,60 @@ MUTANTS = [
         "factor ½ on the drift of R",
     ),
     Mutant("flows/_overlap.py", "out[i, j] = s.gamma[j, j]", "out[i, j] = s.gamma[0, j]", RATES, "wrong index"),
+    Mutant("flows/_overlap.py", "2.0 * decay * R[j, k]", "decay * R[j, k]", MEAN_FIELD, "decay of R as that of m"),
+    Mutant("flows/_overlap.py", "e.by_m[j, r] - decay * m", "e.by_m[j, r] - m", MEAN_FIELD, "λ_w of m dropped"),
+    Mutant("flows/_overlap.py", "problem.decay_a * a[j]", "problem.decay_w * a[j]", MEAN_FIELD, "λ_w for λ_a"),
+    Mutant("flows/_overlap.py", "0.0 if alone else a[j]", "a[j]", CORRELATION, "f left in the correlation loss"),
+    Mutant("flows/_overlap.py", "join(problem.joint, 0,", "join(problem.joint, 1,", SADDLE, "risk without the student"),
+    # ---- by points
+    Mutant("flows/_overlap_points.py", "e.k1[j] += p * of_1[j]", "e.k1[j] += of_1[j]", FORMS, "weight of the points"),
+    Mutant("flows/_overlap_points.py", "0.5 * p * h * c[2, j]", "p * h * c[2, j]", FORMS, "½ of ∂C/∂q"),
+    Mutant("flows/_overlap_points.py", "c[1, j] - of_b[j])", "c[1, j])", FORMS, "f dropped from m'"),
+    Mutant(
+        "flows/_overlap_points.py",
+        "max(R[j, j], FLOOR * size, TINY)",
+        "R[j, j]",
+        "test_overlap_boolean.py::test_neurons_without_residual_have_a_risk_and_a_flow[relu]",
+        "no floor under a variance",
+    ),
+    # ---- the map of discrete steps
+    Mutant("flows/_overlap.py", "whole - problem.share * bare", "whole", STEP, "1 − 1/B of the batch term dropped"),
+    Mutant("flows/_overlap.py", "whole -= problem.decay_w * (", "whole -= (", STEP, "λ_w of the quadratic part"),
+    Mutant("flows/_overlap.py", "problem.xi_w**2 * (whole", "problem.xi_w * (whole", STEP, "η for η²"),
+    Mutant(
+        "flows/overlap_problem.py",
+        "rates.w**2 * dim * share / unit",
+        "rates.w * dim * share / unit",
+        SCIPY,
+        "η for η² of Γ",
+    ),
+    Mutant(
+        "flows/overlap_problem.py", "kappa_a=rates.a / unit", "kappa_a=rates.a", MEAN_FIELD, "κ_a without its clock"
+    ),
+    Mutant("flows/overlap_problem.py", ", -teacher.second_layer", ", teacher.second_layer", SADDLE, "teacher's sign"),
+    Mutant(
+        "flows/overlap.py",
+        "a=a / network.unit",
+        "a=a",
+        "test_overlap_rules.py::test_scalings_are_the_same_run_in_other_units",
+        "a stored in the plain scaling",
+    ),
+    Mutant(
+        "integrate/march.py",
+        "iterate(problems[phase], y",
+        "iterate(problems[0], y",
+        "test_overlap_rules.py::test_a_schedule_is_run_phase_by_phase",
+        "rates of the first phase for ever",
+    ),
     # ---- the finite-step term in closed form
     Mutant("flows/_noise_erf.py", "error = noise + mean_square", "error = mean_square", CLOSED, "label noise ignored"),
-    Mutant("flows/_noise_erf.py", "- 2.0 * mean_product(", "- mean_product(", CLOSED, "factor 2 of the square"),
+    Mutant(
+        "flows/_noise_erf.py",
+        "error -= 2.0 * mean_product(",
+        "error -= mean_product(",
+        CLOSED,
+        "factor 2 of the square",
+    ),
     Mutant(
         "flows/_noise_erf.py", "math.exp(-0.5 * (b[j]", "math.exp(-(b[j]", CLOSED, "½ of the tilt's weight, biases only"
     ),
@@ -258,7 +307,13 @@ MUTANTS = [
         "test_overlap.py::test_factor_of_a_singular_gram_matrix",
         "sign in the factor",
     ),
-    Mutant("flows/_noise_points.py", "a[j] * a[k] / n", "a[j] * a[j] / n", POINTS + "[False]", "wrong index"),
+    Mutant(
+        "flows/_noise_points.py",
+        "front[j] * front[k] / n",
+        "front[j] * front[j] / n",
+        POINTS + "[False]",
+        "wrong index",
+    ),
     Mutant(
         "flows/_noise_points.py",
         "WIDTH * math.sqrt(2.0)",
@@ -274,32 +329,32 @@ MUTANTS = [
         "a step squared twice",
     ),
     # ---- the flow's interface
-    Mutant("flows/overlap.py", "float(np.sqrt(float(prod(", "float((float(prod(", CLOSED, "√S! normalisation"),
+    Mutant("flows/overlap_problem.py", "float(np.sqrt(float(math.prod(", "float((float(math.prod(", CLOSED, "√S!"),
     Mutant(
-        "flows/overlap.py",
-        "energy=float(sum(value**2 for value in target.terms.values()))",
-        "energy=target.energy",
+        "flows/overlap_problem.py",
+        "target.energy + target.constant**2",
+        "target.energy",
         "test_overlap.py::test_risk_is_the_monte_carlo_mean_within_its_standard_error[0.0-erf]",
         "constant ignored",
     ),
-    Mutant("flows/overlap.py", "eta_d=training.eta * network.dim if", "eta_d=training.eta if", SCIPY, "d dropped"),
+    Mutant("flows/overlap_problem.py", "rates.w**2 * dim * share", "rates.w**2 * share", SCIPY, "d dropped"),
     Mutant(
-        "flows/overlap.py",
-        "training.eta_b / training.eta)",
-        "training.eta_b)",
+        "flows/overlap_problem.py",
+        "kappa_b=rates.b / unit",
+        "kappa_b=rates.b",
         "test_overlap.py::test_trained_biases_move_and_lower_the_risk",
         "η_b not in units of η",
     ),
     Mutant(
         "flows/overlap.py",
-        "training.eta * network.dim * gammas",
-        "training.eta * gammas",
+        "rates.w**2 * job.network.dim / (",
+        "rates.w**2 / (",
         "test_kernels_extra.py::test_stored_noise_rate_is_eta_d_times_the_quadrature",
         "d dropped from the noise rate",
     ),
     Mutant(
         "flows/overlap.py",
-        "biased=network.has_biases or training.eta_b > 0",
+        'biased=network.has_biases or training.trains("b")',
         "biased=network.has_biases",
         "test_kernels_extra.py::test_biases_that_start_at_zero_are_trained",
         "trained biases ignored",
