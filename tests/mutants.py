@@ -282,7 +282,13 @@ MUTANTS = [
         "logarithm of 0",
     ),
     # ---- SGD
-    Mutant("sgd/_full.py", "for q in range(t):", "for q in range(t - 1):", TWIN, "fused update off by one step"),
+    Mutant(
+        "sgd/_full.py",
+        "for q in range(t):\n        g, c",
+        "for q in range(t - 1):\n        g, c",
+        TWIN,
+        "fused update off by one step",
+    ),
     Mutant("sgd/_full.py", "lam[j] += b[j]", "lam[j] += 0.0", TWIN, "bias ignored"),
     Mutant("sgd/_full.py", "slope = a[j] * ds[j]", "slope = (a[j] + second * s[j]) * ds[j]", TWIN, "W updated after a"),
     Mutant("sgd/_full.py", "b[j] += third * slope", "b[j] += third * ds[j]", LITERAL, "a_j dropped from the bias step"),
