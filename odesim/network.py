@@ -138,6 +138,57 @@ class Network:
         v = W[:, target.P :]
         return cls(dim, kind, W[:, : target.P].copy(), v @ v.T, second, bias, W, scaling)
 
+    @classmethod
+    def from_overlaps(
+        cls,
+        m: ArrayLike,
+        Q: ArrayLike,
+        a: ArrayLike,
+        b: ArrayLike | None = None,
+        *,
+        dim: int,
+        activation: str | Activation = "erf",
+        scaling: str = "plain",
+    ) -> Network:
+        """Start from given overlaps m (N, P) and Q = W Wᵀ (N, N), without any weights: for flows and the chain.
+
+        Raises
+        ------
+        InputError
+            For shapes that do not fit, entries that are not finite, or a Q that no weights in ``dim`` dimensions
+            have: R = Q − m mᵀ must be symmetric, positive semi-definite and of rank at most dim − P.
+        """
+        shape = np.shape(m)
+        if len(shape) != 2 or shape[0] < 1:
+            raise checks.InputError(f"network.m has shape {shape}; give an array (width, P)")
+        width, P = shape
+        overlaps, gram = checks.array("network.m", m, (width, P)), checks.array("network.Q", Q, (width, width))
+        second = checks.array("network.a", a, (width,))
+        bias = np.zeros(width) if b is None else checks.array("network.b", b, (width,))
+        number = checks.integer("network.dim", dim, low=max(P, 1), remedy=f"m has {P} coordinates")
+        kind = activation if isinstance(activation, Activation) else activation_named(activation)
+        R = _residual(overlaps, gram, number - P)
+        return cls(number, kind, overlaps.copy(), R, second, bias, None, scaling)
+
+
+def _residual(m: NDArray[np.float64], Q: NDArray[np.float64], room: int) -> NDArray[np.float64]:
+    """Return R = Q − m mᵀ, refused if it is no Gram matrix of vectors in ``room`` dimensions."""
+    if not np.allclose(Q, Q.T, rtol=1e-10, atol=0.0):
+        raise checks.InputError("network.Q is not symmetric; give W Wᵀ")
+    R = (Q + Q.T) / 2 - m @ m.T
+    values, slack = np.linalg.eigvalsh(R), 1e-10 * np.abs(Q).max()
+    if values[0] < -slack:
+        raise checks.InputError(
+            f"network.Q − m mᵀ has the eigenvalue {values[0]:.3g} and is the Gram matrix of no residuals; raise Q or "
+            "lower m"
+        )
+    rank = int((values > slack).sum())
+    if rank > room:
+        raise checks.InputError(
+            f"network.Q − m mᵀ has rank {rank}, above dim − P = {room}; raise network.dim by {rank - room}"
+        )
+    return R
+
 
 def _dimension(dim: Any, target: Target) -> int:
     """Check dim >= P."""

@@ -77,3 +77,67 @@ def noise_matrix(name, target, W, a, b, noise, nodes=24):
     delta2 = (target.evaluate(z[:P].T) - a @ value(name, lam)) ** 2 + noise
     s = a[:, None] * slope(name, lam)
     return (s * (w * delta2)) @ s.T
+
+
+def risk_given(name, h, weights, u, R, a):
+    """½E[(h − f)²] where, given each z, λ + b is Gaussian of mean u (n, N) and covariance R; h (n)."""
+    total = 0.0
+    for i in range(h.size):
+        f = sum(a[j] * smoothed(name, u[i, j], R[j, j]) for j in range(a.size))
+        f2 = sum(
+            a[j] * a[k] * pair(name, R[j, j], R[j, k], R[k, k], u[i, j], u[i, k])
+            for j in range(a.size)
+            for k in range(a.size)
+        )
+        total += weights[i] * (0.5 * h[i] ** 2 - h[i] * f + 0.5 * f2)
+    return float(total)
+
+
+def cube(P):
+    """All signs (2^P, P)."""
+    return np.array(list(itertools.product([-1.0, 1.0], repeat=P)))
+
+
+def risk_boolean(name, target, W, a, b):
+    """The Boolean risk with Gaussian residuals, in weight space."""
+    z, v = cube(target.P), W[:, target.P :]
+    weights = np.full(len(z), 1.0 / len(z))
+    return risk_given(name, target.evaluate(z), weights, z @ W[:, : target.P].T + b, v @ v.T, a)
+
+
+def risk_teacher(name, target, W, a, b):
+    """½E[f²] of student and teacher in one network, the teacher's second layer −v."""
+    K, rest = target.units, W.shape[1] - target.P
+    every = np.vstack([W, np.hstack([target.weights, np.zeros((K, rest))])])
+    c, s = np.append(a, -target.second_layer), np.append(b, np.zeros(K))
+    Q = every @ every.T
+    return 0.5 * sum(
+        c[j] * c[k] * pair(name, Q[j, j], Q[j, k], Q[k, k], s[j], s[k]) for j in range(c.size) for k in range(c.size)
+    )
+
+
+def risk_erf(target, W, a):
+    """The risk without biases, for erf, analytic in W and a so that it may be differentiated by complex steps."""
+    Q, m = W @ W.T, W[:, : target.P]
+    tau = np.sqrt(1 + np.diag(Q))
+    total = 0.5 * sum(c**2 for c in target.terms.values())
+    total = total + 0.5 * a @ (2 / np.pi * np.arcsin(Q / np.outer(tau, tau))) @ a
+    for S, c in target.terms.items():
+        k = sum(S)
+        if k % 2:
+            he = np.polynomial.hermite_e.hermeval(0.0, [0] * (k - 1) + [1])
+            moment = 2 * he * PHI / tau**k
+            total = total - c / math.sqrt(math.prod(map(math.factorial, S))) * a @ (
+                np.prod(m ** np.array(S), axis=1) * moment
+            )
+    return total
+
+
+def complex_gradient(function, x):
+    """Derivative of an analytic function to rounding."""
+    out = np.zeros(x.size)
+    for i in range(x.size):
+        moved = x.astype(complex).ravel()
+        moved[i] += 1e-30j
+        out[i] = function(moved.reshape(x.shape)).imag / 1e-30
+    return out.reshape(x.shape)

@@ -14,20 +14,11 @@ from odesim.activations._pairs import pairs_relu
 from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _noise_points, overlap
 from odesim.flows import _overlap as kernels
-from odesim.flows._expectation import Series, evaluate
 from odesim.integrate import _explicit
 from odesim.passages import first_passage
 from odesim.plateaus import NODES_A_WINDOW, PlateauRule, _Curve
 from odesim.sgd import full
 from odesim.trajectory import Status, Trajectory
-
-
-def test_target_at_the_points():
-    target = Target.parse("He5(z1)/3 - He3(z2)*z1 + He2(z2)*He4(z3) + 0.7")
-    z = np.random.default_rng(0).normal(size=(3, 40))
-    h = np.empty(40)
-    evaluate(Series(*target.arrays()), z, h)
-    np.testing.assert_allclose(h, target.evaluate(z.T), rtol=1e-12, atol=1e-12)
 
 
 def test_smoothed_step_is_the_normal_distribution():

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from odesim import InputError, Network, OverlapFlow, Status, Target, Training, run
 from odesim.activations.catalogue import CATALOGUE
-from odesim.flows import _noise_points, overlap
+from odesim.flows import _noise_points, overlap, overlap_problem
 from odesim.flows import _overlap as kernels
 from odesim.flows.closure import closure_of, square
 
@@ -112,8 +112,9 @@ def test_finite_step_term_by_points_agrees_with_the_closed_form(biased):
     target = Target.parse("z1 + z1*z2")
     W, a, b = draw(3, n=4, d=9, biased=biased)
     closed = overlap.problem_of(target, CATALOGUE["erf"], 4, biased=biased, eta_d=1.0, noise=0.2)
-    rule = overlap._points(closed.series, 4, 2, 2**14, 0)
-    points = closed._replace(method=kernels.NOISE_POINTS, points=rule)
+    rule = overlap_problem._points(target, None, 4, 4, 2**14, 0)
+    gamma = closed.gamma._replace(method=kernels.NOISE_POINTS, points=rule)
+    points = closed._replace(gamma=gamma)
     y = state_of(target, W, a, b)
     slope_of(closed, y)
     expected = closed.scratch.gamma.copy()
@@ -285,17 +286,10 @@ def test_bad_options_are_named(options):
         OverlapFlow(**options)
 
 
-def test_boolean_targets_are_refused(demo):
-    target = Target.parse("z1 + z1*z2*z3", data="boolean")
-    network = Network.random(target, width=3, dim=10)
-    with pytest.raises(InputError, match="boolean"):
-        run(OverlapFlow(), target, network, Training(eta=0.01), steps=10)
-
-
 def test_the_square_of_a_target_and_its_closure():
     """The tables of h² sum up to h² itself, and each index follows from those below it."""
     target = Target.parse("z1 + He2(z1)*z2 - z1*z2**3/2")
-    series = overlap._unnormalised(target)
+    series = overlap_problem._terms(target, None)
     squared, z = square(series), np.random.default_rng(0).normal(size=(2, 50))
     values = sum(
         weight * np.prod([np.polynomial.hermite_e.hermeval(z[r], [0] * k + [1]) for r, k in enumerate(index)], axis=0)
@@ -314,5 +308,5 @@ def test_the_square_of_a_target_and_its_closure():
 def test_targets_too_large_for_tables_go_by_points(expression, closed):
     target = Target.parse(expression)
     problem = overlap.problem_of(target, CATALOGUE["erf"], 2, biased=False, samples=16)
-    assert problem.method == (kernels.NOISE_ERF if closed else kernels.NOISE_POINTS)
-    assert problem.points.h.size == (0 if closed else 16)
+    assert problem.gamma.method == (kernels.NOISE_ERF if closed else kernels.NOISE_POINTS)
+    assert problem.gamma.points.h.size == (0 if closed else 16)

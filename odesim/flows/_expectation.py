@@ -1,4 +1,4 @@
-"""The correlation C_j = E[h(z) σ(λ_j + b_j)] and its partials, and h itself: the only place they stand.
+"""The correlation C_j = E[h(z) σ(λ_j + b_j)] and its partials, by Hermite terms.
 
 A target enters as terms in data: term t is coefficients[t] · Π_i He_{powers[i]}(z_{coordinates[i]}) over
 offsets[t] <= i < offsets[t+1], and by Stein's lemma
@@ -48,18 +48,3 @@ def correlation(series, m, c, C, by_m, by_q, by_b):
                     if k != i:
                         slope *= m[j, series.coordinates[k]] ** series.powers[k]
                 by_m[j, series.coordinates[i]] += slope * c[degree, j]
-
-
-@kernel
-def evaluate(series, z, h):
-    """Fill h (n) at the points z (P, n)."""
-    h[:] = 0.0
-    for s in range(h.size):
-        for term in range(series.coefficients.size):
-            product = series.coefficients[term]
-            for i in range(series.offsets[term], series.offsets[term + 1]):
-                x, before, now = z[series.coordinates[i], s], 0.0, 1.0
-                for k in range(series.powers[i]):
-                    before, now = now, x * now - k * before
-                product *= now
-            h[s] += product

@@ -145,15 +145,20 @@ def mean_output_biased(j, k, Q, a, s):
 
 
 @kernel
-def noise_erf(biased, diagonal, noise, table, table2, m, Q, a, b, s, out):
-    """Fill Γ (N, N), or its diagonal alone (``diagonal``), symmetric."""
+def noise_erf(biased, crowd, diagonal, noise, table, table2, m, Q, a, w, b, s, out):
+    """Fill Γ (N, N) of the first N rows, or its diagonal alone (``diagonal``), symmetric.
+
+    ``w`` are the weights of all rows in the residual, ``crowd`` whether any of them counts.
+    """
     for j in range(a.size):
         for k in range(j if diagonal else 0, j + 1):
             front = tilt(j, k, m, Q, b, s)
-            if biased:
-                output = mean_output_biased(j, k, Q, a, s)
-            else:
-                output = mean_output(j, k, Q, a, s)
-            error = noise + mean_square(table2, s) - 2.0 * mean_product(table, a, s) + output
+            error = noise + mean_square(table2, s)
+            if crowd and biased:
+                error += mean_output_biased(j, k, Q, w, s)
+            elif crowd:
+                error += mean_output(j, k, Q, w, s)
+            if crowd:
+                error -= 2.0 * mean_product(table, w, s)
             out[j, k] = a[j] * a[k] * front * error
             out[k, j] = out[j, k]

@@ -80,8 +80,12 @@ def outputs_erf(lam, aj, f, slope, square):
 
 
 @kernel
-def noise_points(act, diagonal, noise, m, R, a, b, s, out):
-    """Fill Γ (N, N), or its diagonal alone (``diagonal``), symmetric and positive semi-definite."""
+def noise_points(act, diagonal, noise, m, R, a, b, s, front, out):
+    """Fill Γ (N, N) of the first N rows, or its diagonal alone (``diagonal``), symmetric and positive semi-definite.
+
+    ``a`` are the weights of all rows in the residual, ``front`` (N) the student's second layer. A teacher's rows,
+    which have no residual, lie behind the student's and take none of the g.
+    """
     factor(R, s.L)
     out[:] = 0.0
     n = s.h.size
@@ -96,7 +100,7 @@ def noise_points(act, diagonal, noise, m, R, a, b, s, out):
                 x, z = m[j, r], s.z[r, first:last]
                 for i in range(size):
                     lam[i] += x * z[i]
-            for k in range(j + 1):
+            for k in range(min(j + 1, s.g.shape[0])):
                 x, g = s.L[j, k], s.g[k, first:last]
                 for i in range(size):
                     lam[i] += x * g[i]
@@ -107,7 +111,7 @@ def noise_points(act, diagonal, noise, m, R, a, b, s, out):
         h = s.h[first:last]
         for i in range(size):
             f[i] = (h[i] - f[i]) ** 2 + noise
-        for j in range(a.size):
+        for j in range(front.size):
             mine, mine2 = s.slopes[j, :size], s.squares[j, :size]
             for k in range(j if diagonal else 0, j):
                 other, total = s.slopes[k, :size], 0.0
@@ -118,7 +122,7 @@ def noise_points(act, diagonal, noise, m, R, a, b, s, out):
             for i in range(size):
                 total += f[i] * mine2[i]
             out[j, j] += total
-    for j in range(a.size):
+    for j in range(front.size):
         for k in range(j + 1):
-            out[j, k] *= a[j] * a[k] / n
+            out[j, k] *= front[j] * front[k] / n
             out[k, j] = out[j, k]

@@ -1,9 +1,14 @@
-"""Overlap flow: the exact gradient flow of the population risk in (m, R, a, b), for Gaussian data.
+"""Overlap flow: the population gradient flow in (m, R, a, b) at finite width, and its map of discrete steps.
 
-The flat state is m (N·P), R (N·N), a (N), b (N), R the residuals' Gram matrix, Q = m mᵀ + R. With
-A_jr = a_j ∂C_j/∂m_r and the symmetric B_jk = −a_j a_k ∂K_jk/∂q12, whose diagonal gains
-2a_j ∂C_j/∂q − 2a_j Σ_l a_l ∂K_jl/∂q1: m' = A + Bm, R' = BR + RB, a' = κ_a (C − Ka),
-b' = κ_b a (∂C/∂b − Σ_l a_l ∂K_jl/∂b1). The finite-step term adds (ηd) Γ to R'.
+The flat state is m (N·P), R (N·N), a (N), b (N) of f = Σ_j a_j σ_j, R the residuals' Gram matrix, Q = m mᵀ + R.
+Gaussian data, by terms: with A_jr = a_j ∂C_j/∂m_r and the symmetric B_jk = −a_j a_k ∂K_jk/∂q12, whose diagonal gains
+2a_j ∂C_j/∂q − 2a_j Σ_l a_l ∂K_jl/∂q1: m' = ξ(A + Bm − λm), R' = ξ(BR + RB − 2λR), a' = κ_a (C − Ka − λ_a a),
+b' = κ_b a (∂C/∂b − Σ_l a_l ∂K_jl/∂b1). By points the sums over z of `_overlap_points` stand for A + Bm, B, C, K.
+The finite-step term adds (ηd/B) Γ to R'.
+
+A teacher network is K more neurons that stay where they are, with −v as their second layer: the target is then
+Σ_k v_k σ_k and the residual minus the joint network's output. Under the correlation loss the residual is the target
+alone: the weights w of the neurons in it are 0 for the student, and a only stands in front.
 """
 
 from typing import NamedTuple
@@ -17,53 +22,78 @@ from odesim.activations._pairs import pair_sums
 from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
-from odesim.integrate._explicit import explicit
+from odesim.flows._overlap_points import Grid, Sums, sums_over_points
+from odesim.integrate._explicit import explicit, largest
 
-NO_NOISE, NOISE_ERF, NOISE_POINTS = 0, 1, 2
+NOISE_ERF, NOISE_POINTS = 1, 2
 
 
 class Scratch(NamedTuple):
-    """Work arrays of one right-hand side."""
+    """Work arrays of one right-hand side, M = N + K rows with the teacher's."""
 
-    q: np.ndarray  # (N)
-    t: np.ndarray  # (N)
-    c: np.ndarray  # (degree + 3, N)
-    C: np.ndarray  # (N)
-    by_m: np.ndarray  # (N, P)
-    by_q: np.ndarray  # (N)
-    by_b: np.ndarray  # (N)
-    ka: np.ndarray  # (N)
-    k1: np.ndarray  # (N)
-    kb: np.ndarray  # (N)
-    B: np.ndarray  # (N, N)
-    Q: np.ndarray  # (N, N)
+    q: np.ndarray  # (M)
+    t: np.ndarray  # (M)
+    c: np.ndarray  # (degree + 3, M)
+    sums: Sums
+    Q: np.ndarray  # (M, M)
     S: np.ndarray  # (N, N)
     gamma: np.ndarray  # (N, N)
 
 
-class Problem(NamedTuple):
-    """Everything the right-hand side reads, in arrays."""
+class Joint(NamedTuple):
+    """Student and teacher in one, the student first; the teacher's rows never change."""
+
+    m: np.ndarray  # (M, P)
+    R: np.ndarray  # (M, M), zero but for the student's
+    b: np.ndarray  # (M)
+    w: np.ndarray  # (M) the weights in the residual
+
+
+class Gamma(NamedTuple):
+    """What the finite-step term reads."""
 
     act: Act
-    biased: int  # whether any bias is, or can become, non-zero
-    method: int  # of the finite-step term
-    kappa_a: float
-    kappa_b: float
-    eta_d: float
+    biased: int
+    crowd: int
+    method: int
     noise: float
-    energy: float  # Σ ĥ_S², the constant included
-    series: Series
     table: Closure
     table2: Closure  # of h²
     tilt: Tilt
     points: Points
+
+
+class Problem(NamedTuple):
+    """Everything the right-hand side reads, in arrays.
+
+    It is handed on in parts: numba counts the references of every array in a tuple that a call passes, which costs
+    as much as a right-hand side of eight neurons computes.
+    """
+
+    act: Act
+    biased: int  # whether any bias is, or can become, non-zero
+    by_points: int  # sums over the grid's z in place of Hermite terms
+    joined: int  # whether the residual's neurons are those of ``joint``, not just the student with its a
+    alone: int  # correlation loss: the student is not in its own residual
+    crowd: int  # whether any neuron is in the residual
+    xi_w: float
+    kappa_a: float
+    kappa_b: float
+    decay_w: float
+    decay_a: float
+    eta_d: float  # the factor of Γ in R'
+    share: float  # 1/B, which the map of discrete steps needs beside
+    energy: float  # E[h²], the constant included; 0 for a teacher
+    series: Series
+    gamma: Gamma
+    grid: Grid
+    joint: Joint
     scratch: Scratch
 
 
-@kernel
-def views(problem, y):
+@kernel(inline="always")
+def views(n, p, y):
     """Split a flat state into m (N, P), R (N, N), a (N), b (N)."""
-    n, p = problem.scratch.by_m.shape
     end_m = n * p
     end_R = end_m + n * n
     return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n :]
@@ -82,80 +112,107 @@ def fill_Q(m, R, Q, q):  # noqa: N802
 
 
 @kernel
-def fill_gamma(problem, diagonal, m, R, Q, a, b, out):
-    """Γ (N, N) by the problem's method; needs Q."""
-    if problem.method == NOISE_ERF:
-        noise_erf(
-            problem.biased,
-            diagonal,
-            problem.noise,
-            problem.table,
-            problem.table2,
-            m,
-            Q,
-            a,
-            b,
-            problem.tilt,
-            out,
-        )
+def join(joint, alone, m, R, a, b):
+    """Put the student into the joint network."""
+    for j in range(a.size):
+        joint.m[j] = m[j]
+        joint.R[j, : a.size] = R[j]
+        joint.b[j] = b[j]
+        joint.w[j] = 0.0 if alone else a[j]
+
+
+@kernel(inline="always")
+def sums_over_terms(act, biased, crowd, series, m, R, w, b, s):
+    """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data."""
+    fill_Q(m, R, s.Q, s.q)
+    moments(act, s.q, b, s.c)
+    e = s.sums
+    correlation(series, m, s.c, e.C, e.by_m, e.by_q, e.by_b)
+    if crowd:
+        pair_sums(act, biased, s.Q, w, b, s.t, e.ka, e.k1, e.kb, e.B)
     else:
-        noise_points(problem.act, diagonal, problem.noise, m, R, a, b, problem.points, out)
+        e.ka[:], e.k1[:], e.kb[:] = 0.0, 0.0, 0.0
+        e.B[:] = 0.0
 
 
 @kernel
-def fill_expectations(problem, m, R, a, b):
-    """Q, the moments, C and its partials, and the sums over pairs, all in the scratch."""
-    s = problem.scratch
-    fill_Q(m, R, s.Q, s.q)
-    moments(problem.act, s.q, b, s.c)
-    correlation(problem.series, m, s.c, s.C, s.by_m, s.by_q, s.by_b)
-    pair_sums(problem.act, problem.biased, s.Q, a, b, s.t, s.ka, s.k1, s.kb, s.B)
+def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
+    """Fill Γ (N, N) by the chosen method; needs Q."""
+    if g.method == NOISE_ERF:
+        noise_erf(g.biased, g.crowd, diagonal, g.noise, g.table, g.table2, m, Q, a, w, b, g.tilt, out)
+    else:
+        noise_points(g.act, diagonal, g.noise, m, R, w, b, g.points, a, out)
 
 
 @kernel
 def rhs_overlap(problem, t, y, dy):
-    """Fill dy/dt, t = η · steps."""
+    """Fill dy/dt, t = η · steps in the scaling that the network names."""
     s = problem.scratch
-    m, R, a, b = views(problem, y)
-    dm, dR, da, db = views(problem, dy)
-    fill_expectations(problem, m, R, a, b)
-    for j in range(a.size):
-        row = s.B[j]
-        for k in range(a.size):
-            row[k] *= -a[j] * a[k]
-        row[j] += 2.0 * a[j] * (s.by_q[j] - s.k1[j])
-        da[j] = problem.kappa_a * (s.C[j] - s.ka[j])
-        db[j] = problem.kappa_b * a[j] * (s.by_b[j] - s.kb[j])
-    for j in range(a.size):
+    e = s.sums
+    n, p = s.gamma.shape[0], e.by_m.shape[1]
+    m, R, a, b = views(n, p, y)
+    dm, dR, da, db = views(n, p, dy)
+    every_m, every_R, every_b, w = m, R, b, a
+    if problem.joined:
+        join(problem.joint, problem.alone, m, R, a, b)
+        every_m, every_R, every_b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
+    if problem.by_points:
+        sums_over_points(problem.act, problem.crowd, problem.grid, every_m, every_R, w, every_b, s.sums)
+    else:
+        sums_over_terms(problem.act, problem.biased, problem.crowd, problem.series, every_m, every_R, w, every_b, s)
+    xi, decay = problem.xi_w, problem.decay_w
+    for j in range(n):
+        row = e.B[j]
+        for k in range(w.size):
+            row[k] *= -a[j] * w[k]
+        row[j] += 2.0 * a[j] * (e.by_q[j] - e.k1[j])
+        da[j] = problem.kappa_a * (e.C[j] - e.ka[j] - problem.decay_a * a[j])
+        db[j] = problem.kappa_b * a[j] * (e.by_b[j] - e.kb[j])
+        for r in range(p):
+            dm[j, r] = a[j] * e.by_m[j, r] - decay * m[j, r]
+    if not problem.by_points:
+        for j in range(n):
+            for k in range(w.size):
+                weight, row = e.B[j, k], every_m[k]
+                for r in range(p):
+                    dm[j, r] += weight * row[r]
+    for j in range(n):
+        for r in range(p):
+            dm[j, r] *= xi
         out = s.S[j]
         out[:] = 0.0
-        for r in range(m.shape[1]):
-            dm[j, r] = a[j] * s.by_m[j, r]
-        for k in range(a.size):
-            weight, row = s.B[j, k], R[k]
-            for r in range(m.shape[1]):
-                dm[j, r] += weight * m[k, r]
-            for l in range(a.size):
+        for k in range(n):
+            weight, row = e.B[j, k], R[k]
+            for l in range(n):
                 out[l] += weight * row[l]
-    for j in range(a.size):
-        for k in range(a.size):
-            dR[j, k] = s.S[j, k] + s.S[k, j]
+    for j in range(n):
+        for k in range(n):
+            dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
     if problem.eta_d > 0.0:
-        fill_gamma(problem, 0, m, R, s.Q, a, b, s.gamma)
-        for j in range(a.size):
-            for k in range(a.size):
+        fill_gamma(problem.gamma, 0, every_m, every_R, s.Q, a, w, every_b, s.gamma)
+        for j in range(n):
+            for k in range(n):
                 dR[j, k] += problem.eta_d * s.gamma[j, k]
 
 
 @kernel
 def risk_overlap(problem, y):
-    """Return the population risk ½ Σ ĥ_S² − a·C + ½ aᵀKa."""
+    """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
     s = problem.scratch
-    m, R, a, b = views(problem, y)
-    fill_expectations(problem, m, R, a, b)
+    e = s.sums
+    n, p = s.gamma.shape[0], e.by_m.shape[1]
+    m, R, a, b = views(n, p, y)
+    w = a
+    if problem.joined:
+        join(problem.joint, 0, m, R, a, b)
+        m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
+    if problem.by_points:
+        sums_over_points(problem.act, 1, problem.grid, m, R, w, b, s.sums)
+    else:
+        sums_over_terms(problem.act, problem.biased, 1, problem.series, m, R, w, b, s)
     total = 0.5 * problem.energy
-    for j in range(a.size):
-        total += a[j] * (0.5 * s.ka[j] - s.C[j])
+    for j in range(w.size):
+        total += w[j] * (0.5 * e.ka[j] - e.C[j])
     return total
 
 
@@ -171,9 +228,13 @@ def noise_rates(problem, states, out):
     """Fill Γ_jj (rows, N) of every row of ``states``."""
     s = problem.scratch
     for i in range(out.shape[0]):
-        m, R, a, b = views(problem, states[i])
+        m, R, a, b = views(s.gamma.shape[0], s.sums.by_m.shape[1], states[i])
+        w = a
+        if problem.joined:
+            join(problem.joint, problem.alone, m, R, a, b)
+            m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
         fill_Q(m, R, s.Q, s.q)
-        fill_gamma(problem, 1, m, R, s.Q, a, b, s.gamma)
+        fill_gamma(problem.gamma, 1, m, R, s.Q, a, w, b, s.gamma)
         for j in range(a.size):
             out[i, j] = s.gamma[j, j]
 
@@ -188,3 +249,31 @@ def derivative(problem, t, y, dy):
 def solve_overlap(problem, tableau, y, control, counts, t_out, out, work, budget):
     """Advance the integration by at most ``budget`` steps; see `explicit`."""
     return explicit(rhs_overlap, problem, tableau, y, control, counts, t_out, out, work, budget)
+
+
+@kernel
+def iterate_overlap(problem, y, dy, count, bound):
+    """Take up to ``count`` steps of SGD in the mean; return whether every entry stayed below ``bound``.
+
+    The problem's rates are step sizes. W moves by M W = ξ(B − λ)W plus noise, so with B Γ-samples in a step
+    R ← (I + M)R(I + M)ᵀ + ξ²/B (dΓ − BRBᵀ): ``rhs_overlap`` has all but what is quadratic in M and B.
+    """
+    s = problem.scratch
+    e = s.sums
+    n, p = s.gamma.shape[0], e.by_m.shape[1]
+    R, dR = views(n, p, y)[1], views(n, p, dy)[1]
+    for _ in range(count):
+        rhs_overlap(problem, 0.0, y, dy)
+        for j in range(n):
+            for k in range(n):
+                bare, whole = 0.0, 0.0
+                for l in range(n):
+                    bare += s.S[j, l] * e.B[k, l]
+                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * e.B[k, l]
+                whole -= problem.decay_w * (s.S[j, k] - problem.decay_w * R[j, k])
+                dR[j, k] += problem.xi_w**2 * (whole - problem.share * bare)
+        for i in range(y.size):
+            y[i] += dy[i]
+        if not largest(y) < bound:
+            return False
+    return True

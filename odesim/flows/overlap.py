@@ -1,25 +1,25 @@
-"""OverlapFlow: the reduced dynamics of a network of finite width, exact but for O(1/d), for Gaussian data."""
+"""OverlapFlow: the reduced dynamics of a network of finite width, exact but for O(1/d)."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim import checks, seeds
-from odesim.activations._act import Act
+from odesim import checks
 from odesim.activations.catalogue import Activation
 from odesim.flows import _overlap as kernels
-from odesim.flows._expectation import Series, evaluate
-from odesim.flows._noise_erf import Closure, Tilt
-from odesim.flows._noise_points import BLOCK, Points
-from odesim.flows.closure import affordable, closure_of, square
+from odesim.flows.overlap_problem import paced, problem_of
 from odesim.integrate import _explicit
 from odesim.integrate.drive import drive
+from odesim.integrate.march import march
 from odesim.job import Job
+from odesim.network import Network
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
@@ -27,17 +27,28 @@ Array = NDArray[np.float64]
 GRACE, STEPS_TO_ONE = 2000, 20
 """Integration steps allowed in all, and more of them for every SGD step passed."""
 
+USUAL_WIDTH, REFUSED_AT = 1024, 4
+"""Practical width of an activation that names none, and how many times its practical width are refused."""
+
 
 @dataclass(frozen=True)
 class OverlapFlow:
     """Gradient flow of the population risk in the overlaps (m, R, a, b), all N neurons interacting.
 
+    It obeys all of `Training` but the geometries other than "free". Gaussian data: exact for every dimension d.
+    Boolean data: sums over all of {±1}^P, P <= 10, with the part of <w, x> off the support taken as Gaussian, right
+    to O(1/d); an evaluation costs 2^P N² pair kernels, PLACEHOLDER. Teachers (`Target.teacher`) are
+    K more neurons that stay.
+
     Parameters
     ----------
     finite_step : bool
-        Add the drift (η d) E[Δ² a_j a_k σ'_j σ'_k] that steps of finite size give to Q (Saad & Solla 1995; Ben
-        Arous, Gheissari & Jagannath 2022). For erf in closed form (targets of
+        Add the drift (η d/B) E[Δ² a_j a_k σ'_j σ'_k] that steps of finite size give to Q (Saad & Solla 1995; Ben
+        Arous, Gheissari & Jagannath 2022). For erf on Gaussian data in closed form (targets of
         moderate size), else over ``2**log2_samples`` points.
+    discrete : bool
+        Take one step of size eta at a time in place of the flow, for batches of order d and infinite ones, at steps
+        of order 1: m ← m + η(A + Bm), R ← (I + ηB)R(I + ηB)ᵀ + (η²/B)(dΓ − BRBᵀ), a and b likewise.
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     log2_samples : int
@@ -47,6 +58,7 @@ class OverlapFlow:
     """
 
     finite_step: bool = True
+    discrete: bool = False
     rtol: float = 1e-6
     atol: float = 1e-8
     log2_samples: int = 12
@@ -63,153 +75,60 @@ class OverlapFlow:
         Raises
         ------
         InputError
-            If the target's data are not Gaussian.
+            For a geometry other than "free", a Boolean target of too many coordinates, a teacher of another
+            activation, or a width far beyond the activation's practical one, of which a warning comes first.
         """
-        if job.target.data != "gaussian":
-            raise checks.InputError(f"data={job.target.data!r} has no overlap flow yet; use data='gaussian'")
         network, training = job.network, job.training
-        training.need(
-            "OverlapFlow", geometry=("free",), loss=("square",), batch=(1,), decay_w=(0,), decay_a=(0,), schedule=((),)
-        )
+        training.need("OverlapFlow", geometry=("free",))
+        check_width(network)
         problem = problem_of(
             job.target,
             network.activation,
             network.width,
-            biased=network.has_biases or training.eta_b > 0,
-            eta_d=training.eta * network.dim if self.finite_step else 0.0,
+            biased=network.has_biases or training.trains("b"),
             noise=training.noise,
-            kappas=(training.rate_a / training.eta, training.eta_b / training.eta),
             samples=2**self.log2_samples,
+            loss=training.loss,
             rng=self.rng,
         )
-        y = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
-        hopeless = _too_fast if self.finite_step else None
-        states, status, reached = drive(
-            kernels.solve_overlap, [problem], y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless
+        options = {"finite_step": self.finite_step, "discrete": self.discrete}
+        problems = [paced(problem, training, rates, network.dim, **options) for rates in training.rates(network)]
+        y = np.concatenate([part.ravel() for part in (network.m, network.R, network.plain_a, network.b)])
+        if self.discrete:
+            found = march(kernels.iterate_overlap, problems, y, job)
+        else:
+            hopeless = _too_fast if self.finite_step else None
+            found = drive(kernels.solve_overlap, problems, y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless)
+        return _trajectory(job, problem, *found)
+
+
+def check_width(network: Network) -> None:
+    """Warn beyond the width to which the activation is practical; refuse far beyond.
+
+    Raises
+    ------
+    InputError
+        Beyond ``REFUSED_AT`` times it.
+    """
+    practical = getattr(network.activation, "practical_width", USUAL_WIDTH)
+    name, width = network.activation.name, network.width
+    if width > REFUSED_AT * practical:
+        raise checks.InputError(
+            f"network.width={width} is beyond {REFUSED_AT} times the {practical} neurons to which the overlap flow is "
+            f"practical for {name}; lower it, or take MeanFieldFlow"
         )
-        return _trajectory(job, problem, states, status, reached)
+    if width > practical:
+        warnings.warn(
+            f"network.width={width} is above the {practical} neurons to which the overlap flow is practical for "
+            f"{name}; expect a long run, or take MeanFieldFlow",
+            stacklevel=3,
+        )
 
 
 def _too_fast(counts: NDArray[np.int64], sgd_steps: float) -> bool:
     """Whether the integration needs many steps to one of SGD, as where a step size feeds on its own noise."""
     tried = int(counts[_explicit.ACCEPTED] + counts[_explicit.REJECTED])
     return tried > GRACE + STEPS_TO_ONE * sgd_steps
-
-
-def problem_of(
-    target: Target,
-    activation: Activation,
-    width: int,
-    *,
-    biased: bool,
-    eta_d: float = 0.0,
-    noise: float = 0.0,
-    kappas: tuple[float, float] = (1.0, 0.0),
-    samples: int = 0,
-    rng: Any = 0,
-) -> kernels.Problem:
-    """Lay out what the kernels read: the target in data, tables, points and scratch.
-
-    ``eta_d`` = 0 leaves the finite-step term out; ``kappas`` are (η_a/η, η_b/η); ``samples`` is the number of
-    points of the finite-step term, where it has no closed form.
-    """
-    n, p = width, target.P
-    terms = target.arrays()
-    hermite = _unnormalised(target)
-    closed = activation.name == "erf" and affordable(hermite)
-    if not closed:
-        hermite = {(0,) * p: 0.0}  # no tables
-    table, table2 = closure_of(hermite), closure_of(square(hermite))
-    return kernels.Problem(
-        act=Act(*activation.arrays()),
-        biased=int(biased),
-        method=kernels.NOISE_ERF if closed else kernels.NOISE_POINTS,
-        kappa_a=float(kappas[0]),
-        kappa_b=float(kappas[1]),
-        eta_d=float(eta_d),
-        noise=float(noise),
-        energy=float(sum(value**2 for value in target.terms.values())),
-        series=Series(*terms),
-        table=table,
-        table2=table2,
-        tilt=_tilt(n, p, target.degree, table, table2),
-        points=_points(Series(*terms), n, p, 0 if closed else samples, rng),
-        scratch=_scratch(n, p, target.degree),
-    )
-
-
-def _scratch(n: int, p: int, degree: int) -> kernels.Scratch:
-    """Work arrays of the right-hand side."""
-    return kernels.Scratch(
-        q=np.zeros(n),
-        t=np.zeros(n),
-        c=np.zeros((degree + 3, n)),
-        C=np.zeros(n),
-        by_m=np.zeros((n, p)),
-        by_q=np.zeros(n),
-        by_b=np.zeros(n),
-        ka=np.zeros(n),
-        k1=np.zeros(n),
-        kb=np.zeros(n),
-        B=np.zeros((n, n)),
-        Q=np.zeros((n, n)),
-        S=np.zeros((n, n)),
-        gamma=np.zeros((n, n)),
-    )
-
-
-def _unnormalised(target: Target) -> dict[tuple[int, ...], float]:
-    """Coefficients of Π He_{S_r}(z_r) by index: ĥ_S / √(S!)."""
-    from math import factorial, prod
-
-    return {
-        index: value / float(np.sqrt(float(prod(factorial(power) for power in index))))
-        for index, value in target.terms.items()
-    }
-
-
-def _tilt(n: int, p: int, degree: int, table: Closure, table2: Closure) -> Tilt:
-    """Scratch of the closed finite-step term."""
-    return Tilt(
-        alpha=np.zeros(n),
-        beta=np.zeros(n),
-        m=np.zeros((p, n)),
-        D=np.zeros((p, p)),
-        mu=np.zeros(p),
-        b=np.zeros(n),
-        q=np.zeros(n),
-        t=np.zeros(n),
-        F=np.zeros((table.degree.size, max(degree, 1) + 1, n)),
-        G=np.zeros(table2.degree.size),
-        u=np.zeros(n * (n + 1) // 2),
-        w=np.zeros(n * (n + 1) // 2),
-        sums=np.zeros(n),
-    )
-
-
-def _points(series: Series, n: int, p: int, count: int, rng: Any) -> Points:
-    """Scrambled Sobol points of the (P + N)-dimensional standard normal law; none where ``count`` is 0."""
-    z, g = np.zeros((p, count)), np.zeros((n, count))
-    h = np.zeros(count)
-    if count:
-        from scipy.special import ndtri
-        from scipy.stats import qmc
-
-        generator = np.random.default_rng(seeds.child(rng, seeds.POINTS))
-        uniform = qmc.Sobol(p + n, scramble=True, rng=generator).random(count)
-        normal = ndtri(np.clip(uniform, 2.0**-40, 1 - 2.0**-40)).T
-        z, g = np.ascontiguousarray(normal[:p]), np.ascontiguousarray(normal[p:])
-        evaluate(series, z, h)
-    return Points(
-        z,
-        g,
-        h,
-        np.zeros((n, n)),
-        np.zeros((n, BLOCK)),
-        np.zeros((n, BLOCK)),
-        np.zeros(BLOCK),
-        np.zeros(BLOCK),
-    )
 
 
 def unpack(states: Array, n: int, p: int) -> tuple[Array, Array, Array, Array]:
@@ -219,13 +138,22 @@ def unpack(states: Array, n: int, p: int) -> tuple[Array, Array, Array, Array]:
     return m.reshape(*lead, n, p), R.reshape(*lead, n, n), a, b
 
 
-def risk_of(target: Target, activation: Activation, m: Array, Q: Array, a: Array, b: Array | None = None) -> Array:
-    """Population risk ½E[(h − f)²] = ½ Σ ĥ_S² − a·C + ½ aᵀKa, from overlaps with any leading axes.
+def risk_of(
+    target: Target | TeacherTarget, activation: Activation, m: Array, Q: Array, a: Array, b: Array | None = None
+) -> Array:
+    """Population risk ½E[(h − f)²] from overlaps with any leading axes, f = Σ_j a_j σ_j without 1/N.
+
+    Exact for Gaussian data, right to O(1/d) for Boolean data.
 
     Parameters
     ----------
     m, Q, a, b : arrays (…, N, P), (…, N, N), (…, N), (…, N)
-        Overlaps, W Wᵀ, second layer and biases; rows that hold NaN give NaN.
+        Overlaps, W Wᵀ, plain second layer and biases; rows that hold NaN give NaN.
+
+    Raises
+    ------
+    InputError
+        If a Boolean target has too many coordinates, or a teacher's activation is not the network's.
     """
     n = m.shape[-2]
     lead = a.shape[:-1]
@@ -239,7 +167,7 @@ def risk_of(target: Target, activation: Activation, m: Array, Q: Array, a: Array
 
 
 def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    network, training = job.network, job.training
+    network = job.network
     m, R, a, b = unpack(states, network.width, job.target.P)
     alive = ~np.isnan(states[:, 0])
     risk = np.full(alive.size, np.nan)
@@ -248,17 +176,25 @@ def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Statu
     values, gammas = np.empty(kept.shape[0]), np.empty((kept.shape[0], network.width))
     kernels.risks(problem, kept, values)
     kernels.noise_rates(problem, kept, gammas)
-    risk[alive], rates[alive] = values, training.eta * network.dim * gammas
+    risk[alive], rates[alive] = values, _noise_factor(job)[alive, None] * gammas
     return Trajectory(
         kind="overlap flow",
         steps=job.steps,
         time=job.time,
         risk=risk,
         m=m,
-        a=a,
+        a=a / network.unit,
         b=b if problem.biased else None,
         Q=m @ np.swapaxes(m, -1, -2) + R,
         status=np.array(int(status)),
         message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",
         noise_rate=rates,
     )
+
+
+def _noise_factor(job: Job) -> Array:
+    """What Γ_jj is multiplied by at each output (T,): d times the growth of m_jr² by noise, per unit of time."""
+    phases = job.training.rates(job.network)
+    which = np.searchsorted([rates.stop for rates in phases], job.steps, side="right")
+    factors = [rates.w**2 * job.network.dim / (rates.clock * job.training.batch) for rates in phases]
+    return np.array(factors)[which]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -16,6 +17,7 @@ from odesim.targets.series import Target, Terms
 
 MAX_UNITS = 1000
 USUAL_UNITS = 4
+LONGEST_TEXT = 200
 
 
 class Learnable(Protocol):
@@ -40,7 +42,8 @@ class Learnable(Protocol):
 class TeacherTarget:
     """h(z) = Σ_k v_k σ(⟨w_k, z⟩) on Gaussian data, without 1/√K or 1/K; build it by `Target.teacher`.
 
-    No dynamics runs it yet. Its polynomial part, from `project`, can be run, and has a leap.
+    `OverlapFlow` and `SGD` run it, with a network of the same activation. It is no finite series; its polynomial
+    part, from `project`, is one: that has a leap, and any dynamics and activation take it.
 
     Attributes
     ----------
@@ -81,7 +84,8 @@ class TeacherTarget:
         Raises
         ------
         InputError
-            For an unknown activation, no unit or too many, shapes that do not fit, entries that are not finite.
+            For an unknown activation, no unit or too many, shapes that do not fit, entries that are not finite,
+            a unit without any weight.
         """
         if not isinstance(activation, Activation):
             activation = CATALOGUE[checks.choice("activation", activation, tuple(CATALOGUE))]
@@ -92,6 +96,8 @@ class TeacherTarget:
             units = USUAL_UNITS if shape is None else shape[0]
         K = checks.integer("units", units, low=1, high=MAX_UNITS)
         w = np.eye(K) if weights is None or shape is None else checks.array("weights", weights, (K, shape[1]))
+        if not (idle := (w != 0).any(axis=1)).all():
+            raise InputError(f"weights of unit {int(np.argmin(idle))} are all 0; drop the unit")
         one = np.ndim(second_layer) == 0
         v = np.full(K, checks.real("second_layer", second_layer)) if one else second_layer
         return cls(w, checks.array("second_layer", v, (K,)), activation)
@@ -110,6 +116,44 @@ class TeacherTarget:
     def P(self) -> int:  # noqa: N802 - the letter of every target
         """Number of support coordinates."""
         return self.weights.shape[1]
+
+    @functools.cached_property
+    def constant(self) -> float:
+        """E[h]."""
+        from odesim.activations._moments import moments
+
+        c = np.zeros((3, self.units))
+        moments(self._act, np.sum(self.weights**2, axis=1), np.zeros(self.units), c)
+        return float(self.second_layer @ c[0])
+
+    @functools.cached_property
+    def energy(self) -> float:
+        """Variance of h: Σ_kl v_k v_l K_kl − E[h]²."""
+        from odesim.activations._pairs import pair_sums
+
+        K = self.units
+        t, ka, k1, kb = np.zeros((4, K))
+        Q = np.ascontiguousarray(self.weights @ self.weights.T)
+        pair_sums(self._act, 0, Q, self.second_layer, np.zeros(K), t, ka, k1, kb, np.zeros((K, K)))
+        return float(self.second_layer @ ka) - self.constant**2
+
+    @property
+    def _act(self) -> Any:
+        from odesim.activations._act import Act
+
+        return Act(*self.activation.arrays())
+
+    def __str__(self) -> str:
+        """Say what it is, as in ``erf(z1) + erf(z2)``, σ(x) by its name; long sums are only counted."""
+        text = " + ".join(map(self._unit_text, self.second_layer, self.weights)).replace("+ -", "- ")
+        if len(text) > LONGEST_TEXT:
+            return f"teacher of {self.units} {self.activation.name} units on {self.P} coordinates"
+        return text
+
+    def _unit_text(self, v: float, w: NDArray[np.float64]) -> str:
+        parts = [("" if x == 1 else "-" if x == -1 else f"{x:g}*") + f"z{r + 1}" for r, x in enumerate(w) if x]
+        factor = "" if v == 1 else "-" if v == -1 else f"{v:g}*"
+        return f"{factor}{self.activation.name}({' + '.join(parts).replace('+ -', '- ')})"
 
     def evaluate(self, z: ArrayLike) -> NDArray[np.float64]:
         """Return h at points z, shape (..., P) -> (...).
@@ -137,7 +181,7 @@ class TeacherTarget:
         return Target.project(self.evaluate, self.P, self.data, degree=degree, nodes=nodes)
 
     def arrays(self) -> Terms:
-        """Refuse: a teacher is no finite series, and no dynamics takes it yet."""
+        """Refuse: a teacher is no finite series."""
         self._refuse()
 
     @property
@@ -152,6 +196,5 @@ class TeacherTarget:
 
     def _refuse(self) -> NoReturn:
         raise InputError(
-            "a teacher target is no finite series and cannot yet be run; take its polynomial part, "
-            "as in target.project(degree=5)"
+            "a teacher target is no finite series; take its polynomial part, as in target.project(degree=5)"
         )
