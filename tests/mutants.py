@@ -390,7 +390,13 @@ MUTANTS = [
         "sgd/full.py", "state.a[:N] / job", "state.a[:N] * job", EVERYTHING, "1/N the wrong way in what is recorded"
     ),
     Mutant("sgd/full.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
-    Mutant("sgd/full.py", "job.network.unit * a", "a", LITERAL, "risk of a in the wrong scaling"),
+    Mutant(
+        "sgd/full.py",
+        "return risk_of(target, activation, m, Q, job.network.unit * a",
+        "return risk_of(target, activation, m, Q, a",
+        LITERAL,
+        "risk of a in the wrong scaling",
+    ),
     Mutant(
         "sgd/full.py",
         "Act(*target.activation.arrays())",

@@ -262,8 +262,12 @@ def _source(job: Job) -> Source:
 def _risk(job: Job, m: Array, Q: Array, a: Array, b: Array) -> Array:
     """Population risk from overlaps with any leading axes, ``a`` in the network's scaling."""
     from odesim.flows.overlap import risk_of
+    from odesim.sgd.mixed import differs, mixed_risk
 
-    return risk_of(job.target, job.network.activation, m, Q, job.network.unit * a, b)
+    target, activation = job.target, job.network.activation
+    if isinstance(target, TeacherTarget) and differs(target, activation):
+        return mixed_risk(target, activation, m, Q, job.network.unit * a, b)
+    return risk_of(target, activation, m, Q, job.network.unit * a, b)
 
 
 def _scale(network: Network, target: Target) -> float:
