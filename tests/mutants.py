@@ -398,6 +398,13 @@ MUTANTS = [
         "risk of a in the wrong scaling",
     ),
     Mutant(
+        "sgd/mixed.py",
+        "variance = np.maximum(q[:, None] - along**2",
+        "variance = np.maximum(q[:, None] + 0.0 * along**2",
+        "test_sgd.py::test_mixed_risk_is_the_risk_where_activations_agree",
+        "variance of λ not reduced by what the teacher unit says",
+    ),
+    Mutant(
         "sgd/full.py",
         "Act(*target.activation.arrays())",
         "Act(*job.network.activation.arrays())",

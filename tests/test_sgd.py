@@ -621,7 +621,7 @@ def test_a_teacher_may_have_another_activation(teacher, student, biases):
     options = {"activation": student, "biases": biases, "scaling": "mean_field", "width": 5, "dim": 20}
     job = make_job([0, 301], target=target, training=training, **options)
     got = SGD().simulate(job)
-    W, a, b, _, _ = twin(job, 0, 301)[-1]
+    W, a = twin(job, 0, 301)[-1][:2]
     np.testing.assert_allclose(got.m[0, -1], W[:, :3], rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(got.a[0, -1], a, rtol=1e-9, atol=1e-9)
     for row in (0, 1):
