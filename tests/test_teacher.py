@@ -98,3 +98,32 @@ def test_points_of_another_shape_are_refused():
     for use in (Target.teacher(2).evaluate, Target.teacher(2).gradient):
         with pytest.raises(InputError, match=r"give shape \(\.\.\., 2\)"):
             use(np.ones((3, 4)))
+
+
+@pytest.mark.parametrize("activation", ["erf", "relu"])
+def test_mean_and_variance(activation):
+    """Against a Gauss–Hermite rule whose nodes ReLU's kinks leave an error of 1e-3."""
+    teacher = Target.teacher(activation=activation, weights=[[0.8, -0.3], [0.2, 1.1]], second_layer=[1.0, -0.6])
+    x, w = np.polynomial.hermite_e.hermegauss(100)
+    z = np.stack(np.meshgrid(x, x), axis=-1).reshape(-1, 2)
+    weights = np.outer(w, w).ravel() / w.sum() ** 2
+    h, bound = teacher.evaluate(z), 1e-10 if activation == "erf" else 1e-3
+    assert teacher.constant == pytest.approx(weights @ h, abs=bound)
+    assert teacher.energy == pytest.approx(weights @ h**2 - (weights @ h) ** 2, abs=bound)
+
+
+TEXTS = [
+    (Target.teacher(2), "erf(z1) + erf(z2)"),
+    (Target.teacher(weights=[[0.5, -1.0], [0.0, 2.0]], second_layer=[1.5, -1.0]), "1.5*erf(0.5*z1 - z2) - erf(2*z2)"),
+    (Target.teacher(50, "relu"), "teacher of 50 relu units on 50 coordinates"),
+]
+
+
+@pytest.mark.parametrize(("teacher", "text"), TEXTS)
+def test_texts(teacher, text):
+    assert str(teacher) == text
+
+
+def test_a_unit_without_weights_is_refused():
+    with pytest.raises(InputError, match="weights of unit 1 are all 0; drop the unit"):
+        Target.teacher(weights=[[1.0], [0.0]])
