@@ -159,7 +159,7 @@ def test_signs_of_known_words():
 
 def test_signs_are_fair_alone_and_in_products():
     """Means of x_i, x_i x_j and x_i x_j x_k over a run, of coordinates of one word, of one bit and of one step."""
-    steps, dim = 40_000, 70
+    steps, dim = 20_000, 70
     x = signs(1, steps, dim).astype(float)
     assert set(np.unique(x)) == {-1.0, 1.0}
     assert np.abs(x.mean(axis=0)).max() * np.sqrt(steps) < 4.5
