@@ -668,7 +668,10 @@ def test_a_risk_that_cannot_be_had_is_refused_before_the_run():
 
 @pytest.mark.parametrize("law", ["gaussian", "boolean"])
 def test_overlap_flow_is_followed_in_mean_field_scaling_under_a_schedule_and_decay(law):
-    """Within five standard errors of 16 runs and 0.01 for O(ηd)² and O(1/d); leave out one decay or the schedule, and m is off by 0.12 to 0.37."""
+    """Within five standard errors of 16 runs and 0.01 for O(ηd)² and O(1/d).
+
+    Leave out one decay or the schedule, and m is off by 0.12 to 0.37.
+    """
     target = Target.parse("z1 + z1*z2", data=law)
     dim, eta, steps = 200, 0.1 / 200, np.linspace(0, 16_000, 9).astype(np.int64)
     schedule = (Phase(until=4001), Phase(until=8003, a=0.0, rate=0.5), Phase(w=0.5))
