@@ -391,7 +391,7 @@ MUTANTS = [
     ),
     Mutant("sgd/full.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
     Mutant(
-        "sgd/full.py",
+        "sgd/mixed.py",
         "return risk_of(target, activation, m, Q, job.network.unit * a",
         "return risk_of(target, activation, m, Q, a",
         LITERAL,

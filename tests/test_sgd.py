@@ -24,7 +24,7 @@ from odesim.flows.correlation import CorrelationFlow
 from odesim.flows.overlap import OverlapFlow, risk_of
 from odesim.job import Job
 from odesim.network import Network
-from odesim.sgd import _full, _labels, _random, full
+from odesim.sgd import _full, _labels, _random, full, limits
 from odesim.sgd.full import SGD
 from odesim.sgd.mixed import mixed_risk
 from odesim.targets.series import Target
@@ -541,7 +541,7 @@ def test_what_it_cannot_run_is_refused(monkeypatch):
         SGD().simulate(dataclasses.replace(job, network=dataclasses.replace(job.network, weights=None)))
     with pytest.raises(InputError, match="the target 2;"):
         SGD().simulate(dataclasses.replace(job, target=Target.parse("z1*z2")))
-    monkeypatch.setattr(full, "_physical_memory", lambda: 2000)
+    monkeypatch.setattr(limits, "physical_memory", lambda: 2000)
     with pytest.raises(InputError, match=r"needs 0\.0 GB, above 50%"):
         SGD().simulate(job)
 
@@ -562,10 +562,10 @@ def test_training_that_it_does_not_know_is_refused_with_what_it_knows(option, re
 
 def test_memory_counts_the_samples_beside_one_neuron(monkeypatch):
     job = make_job([0, 10], width=1, dim=10_000)
-    monkeypatch.setattr(full, "_physical_memory", lambda: 2_000_000)
+    monkeypatch.setattr(limits, "physical_memory", lambda: 2_000_000)
     with pytest.raises(InputError, match="above 50%"):
         SGD().simulate(job)
-    monkeypatch.setattr(full, "_physical_memory", lambda: 4_000_000)
+    monkeypatch.setattr(limits, "physical_memory", lambda: 4_000_000)
     assert SGD().simulate(job).status[0] == Status.DONE
 
 

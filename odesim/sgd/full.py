@@ -18,17 +18,13 @@ from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
 from odesim.sgd._random import GROUP
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
+from odesim.sgd.mixed import risk
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
-
-MEMORY_SHARE = 0.5
-"""Share of the machine's memory that a run may ask for."""
-
-MAX_WIDTH_OF_Q = 64
-"""Up to this width the trajectory keeps Q = W Wᵀ."""
 
 BLOW_UP = 1e8
 """A forward pass beyond this many times the start's own scale ends the run as diverged."""
@@ -40,8 +36,6 @@ UNBOUNDED = (
     "the weights grew without bound, as the correlation loss lets them; "
     "take fewer steps, a frozen second layer (eta_a=0) or weight decay"
 )
-
-ROW_PADDING, NEURON_PADDING = 16, 16  # whole vectors, so that no loop has a scalar remainder
 
 
 @dataclass(frozen=True)
@@ -88,7 +82,7 @@ class SGD:
             dynamics does not know, the risk of this network cannot be had or the memory does not suffice.
         """
         threads = min(job.seeds, self.threads or os.cpu_count() or 1)
-        _check(job, np.dtype(self.dtype), threads)
+        check(job, np.dtype(self.dtype), threads)
         ensemble = _Ensemble(job, np.dtype(self.dtype))
         _in_threads(ensemble, threads)
         return ensemble.trajectory()
@@ -110,8 +104,8 @@ class _State:
     @classmethod
     def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
         """Copy the start weights, padded: an even number of rows, each a whole number of vectors long."""
-        rows, columns = _padded_shape(network)
-        state = cls(np.zeros((rows, columns), dtype), *np.zeros((2, _padded(network.width, NEURON_PADDING))))
+        rows, columns = padded_shape(network)
+        state = cls(np.zeros((rows, columns), dtype), *np.zeros((2, padded(network.width, NEURON_PADDING))))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
         state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
@@ -202,7 +196,7 @@ class _Ensemble:
         return True
 
     def _risk(self, m: Array, Q: Array, a: Array, b: Array) -> Array:
-        return _risk(self.job, m, Q, a, b)
+        return risk(self.job, m, Q, a, b)
 
     @property
     def _narrow(self) -> bool:
@@ -259,17 +253,6 @@ def _source(job: Job) -> Source:
     return Source(int(target.data == "boolean"), float(job.training.noise), *terms, *teacher)
 
 
-def _risk(job: Job, m: Array, Q: Array, a: Array, b: Array) -> Array:
-    """Population risk from overlaps with any leading axes, ``a`` in the network's scaling."""
-    from odesim.flows.overlap import risk_of
-    from odesim.sgd.mixed import differs, mixed_risk
-
-    target, activation = job.target, job.network.activation
-    if isinstance(target, TeacherTarget) and differs(target, activation):
-        return mixed_risk(target, activation, m, Q, job.network.unit * a, b)
-    return risk_of(target, activation, m, Q, job.network.unit * a, b)
-
-
 def _scale(network: Network, target: Target) -> float:
     """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target.
 
@@ -301,54 +284,3 @@ def _steps_a_call(network: Network) -> int:
     """Steps that take a few hundredths of a second."""
     work = 1000 + 20 * network.width + 10 * network.dim + network.width * network.dim
     return GROUP * max(1, int(WORK_A_CALL / (GROUP * work)))
-
-
-def _padded(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
-
-
-def _padded_shape(network: Network) -> tuple[int, int]:
-    return _padded(network.width, 2), _padded(network.dim, ROW_PADDING)
-
-
-def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse what this dynamics cannot run."""
-    job.training.need("SGD", geometry=("free",), batch=(1,))
-    if job.network.weights is None:
-        raise checks.InputError(
-            "network.weights=None, but SGD trains the weights themselves; "
-            "use Network.random(...) or Network.from_weights(...)"
-        )
-    if job.network.m.shape[1] != job.target.P:
-        raise checks.InputError(
-            f"network.m has {job.network.m.shape[1]} support coordinates, the target {job.target.P}; "
-            "draw the network for this target"
-        )
-    _check_memory(job, dtype, threads)
-    start = job.network
-    _risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
-
-
-def _check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse, before anything is allocated, what may not fit."""
-    memory = _physical_memory()
-    N, P = job.network.width, job.target.P
-    rows, columns = _padded_shape(job.network)
-    row = 1 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else 0)
-    group = 2 * GROUP * columns * (4 + dtype.itemsize)  # words and samples
-    weights = 2 * rows * columns * dtype.itemsize
-    need = threads * (weights + group) + 8 * job.seeds * job.steps.size * row
-    if memory and need > MEMORY_SHARE * memory:
-        raise checks.InputError(
-            f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "
-            f"{job.steps.size} points needs {need / 1e9:.1f} GB, above {MEMORY_SHARE:.0%} of this machine's "
-            f"{memory / 1e9:.1f} GB; lower one of them, dynamics.threads or use dtype='float32'"
-        )
-
-
-def _physical_memory() -> int:
-    """Bytes of memory, 0 where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0

@@ -1,4 +1,4 @@
-"""Population risk of a student that learns from a teacher with another activation: SGD alone runs such pairs."""
+"""Population risk of SGD's network, also where the teacher has another activation, which SGD alone runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
 from odesim.activations.catalogue import Activation
+from odesim.job import Job
 from odesim.targets.teacher import TeacherTarget
 
 Array = NDArray[np.float64]
@@ -18,6 +19,16 @@ EDGES, NODES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0), 16
 
 SMALLEST_SHARE = 1e-12
 """Least share of a neuron's variance that is left when a teacher unit is known; ReLU's moments need some."""
+
+
+def risk(job: Job, m: Array, Q: Array, a: Array, b: Array) -> Array:
+    """Population risk from overlaps with any leading axes, ``a`` in the network's scaling."""
+    from odesim.flows.overlap import risk_of
+
+    target, activation = job.target, job.network.activation
+    if isinstance(target, TeacherTarget) and differs(target, activation):
+        return mixed_risk(target, activation, m, Q, job.network.unit * a, b)
+    return risk_of(target, activation, m, Q, job.network.unit * a, b)
 
 
 def differs(teacher: TeacherTarget, activation: Activation) -> bool:
