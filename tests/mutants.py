@@ -35,6 +35,7 @@ NORMALS = "test_random.py::test_samples_are_box_muller_of_those_words"
 LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
 CALLS = "test_sgd.py::test_the_length_of_kernel_calls_changes_no_bit[float64]"
+EVERYTHING = "test_sgd.py::test_long_runs_with_everything_stay_with_the_twin"
 PATH = "test_complexity.py::test_path_follows_its_definition"
 LEAST_SQUARES = "test_plateaus.py::test_slope_is_the_least_squares_line"
 LINEAR = "test_comparison.py::test_first_passage_is_log_linear"
@@ -481,22 +482,36 @@ MUTANTS = [
         "logarithm of 0",
     ),
     # ---- SGD
-    Mutant("sgd/_full.py", "for q in range(t):", "for q in range(t - 1):", TWIN, "fused update off by one step"),
+    Mutant(
+        "sgd/_full.py",
+        "for q in range(t):\n        g, c",
+        "for q in range(t - 1):\n        g, c",
+        TWIN,
+        "fused update off by one step",
+    ),
     Mutant("sgd/_full.py", "lam[j] += b[j]", "lam[j] += 0.0", TWIN, "bias ignored"),
     Mutant("sgd/_full.py", "slope = a[j] * ds[j]", "slope = (a[j] + second * s[j]) * ds[j]", TWIN, "W updated after a"),
     Mutant("sgd/_full.py", "b[j] += third * slope", "b[j] += third * ds[j]", LITERAL, "a_j dropped from the bias step"),
-    Mutant("sgd/_full.py", "math.sqrt(noise) * xi", "noise * xi", LITERAL, "variance for standard deviation"),
-    Mutant("sgd/_full.py", "draw_group(seed, LABELS,", "draw_group(seed, INPUTS,", LITERAL, "noise tied to the inputs"),
+    Mutant(
+        "sgd/_labels.py",
+        "math.sqrt(source.noise) * xi",
+        "source.noise * xi",
+        LITERAL,
+        "variance for standard deviation",
+    ),
+    Mutant(
+        "sgd/_labels.py", "draw_group(seed, LABELS,", "draw_group(seed, INPUTS,", LITERAL, "noise tied to the inputs"
+    ),
     Mutant("sgd/_full.py", "g21 += x2[i] * x1[i]", "g21 += x2[i] * x0[i]", TWIN, "wrong index in the Gram matrix"),
     Mutant("sgd/_full.py", "e2 * x2[i] + e3 * x3[i]", "e2 * x3[i] + e3 * x2[i]", TWIN, "samples swapped in odd rows"),
     Mutant(
-        "sgd/_full.py",
+        "sgd/_online.py",
         "sweep(W, x[now], x[1 - now]",
         "sweep(W, x[1 - now], x[1 - now]",
         TWIN,
         "update with later samples",
     ),
-    Mutant("sgd/_full.py", "(start + done) // GROUP", "done // GROUP", CALLS, "samples restart with every call"),
+    Mutant("sgd/_online.py", "(start + done) // GROUP", "done // GROUP", CALLS, "samples restart with every call"),
     Mutant(
         "sgd/_full.py",
         "    C[:] = 0.0\n",
@@ -505,7 +520,7 @@ MUTANTS = [
         "updates of the last group applied again",
     ),
     Mutant(
-        "sgd/_full.py",
+        "sgd/_labels.py",
         "(k - 1.0) * He[i, k - 2]",
         "k * He[i, k - 2]",
         "test_sgd.py::test_labels_are_the_target",
@@ -538,6 +553,70 @@ MUTANTS = [
         "a[width:] *= 1.0",
         "test_sgd.py::test_padding_stays_zero[erf]",
         "padding left",
+    ),
+    Mutant(
+        "sgd/_full.py",
+        "keep * a[j] + second * s[j]",
+        "keep * (a[j] + second * s[j])",
+        "test_sgd.py::test_a_step_decays_the_old_second_layer_and_uses_it",
+        "second layer decays after its step",
+    ),
+    Mutant(
+        "sgd/_full.py",
+        "            decay(keep, C, t)\n",
+        "",
+        EVERYTHING,
+        "updates of the group do not decay with W",
+    ),
+    Mutant(
+        "sgd/_full.py",
+        "for q in range(t):\n        c = C[q]",
+        "for q in range(t + 1):\n        c = C[q]",
+        EVERYTHING,
+        "a step's own update decays in the same step",
+    ),
+    Mutant(
+        "sgd/_full.py", "rule.stops[phase] <= first", "rule.stops[phase] < first", EVERYTHING, "phase one step late"
+    ),
+    Mutant("sgd/_full.py", "lam[j] *= scale", "lam[j] *= 1.0", EVERYTHING, "decay left out of the forward pass"),
+    Mutant("sgd/_full.py", "C /= scale", "C /= 1.0", EVERYTHING, "updates not divided by the scale of W"),
+    Mutant("sgd/_full.py", "w[i] *= factor", "w[i] *= 1.0", EVERYTHING, "scale of W forgotten where it is renewed"),
+    Mutant(
+        "sgd/_full.py", "feedback * f", "f", EVERYTHING + "[correlation-plain-boolean]", "f in the correlation loss"
+    ),
+    Mutant("sgd/full.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
+    Mutant("sgd/full.py", "state.scale**2", "state.scale", EVERYTHING, "scale of W once in Q"),
+    Mutant(
+        "sgd/full.py", "state.a[:N] / job", "state.a[:N] * job", EVERYTHING, "1/N the wrong way in what is recorded"
+    ),
+    Mutant("sgd/full.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
+    Mutant(
+        "sgd/mixed.py",
+        "return risk_of(target, activation, m, Q, job.network.unit * a",
+        "return risk_of(target, activation, m, Q, a",
+        LITERAL,
+        "risk of a in the wrong scaling",
+    ),
+    Mutant(
+        "sgd/mixed.py",
+        "variance = np.maximum(q[:, None] - along**2",
+        "variance = np.maximum(q[:, None] + 0.0 * along**2",
+        "test_sgd.py::test_mixed_risk_is_the_risk_where_activations_agree",
+        "variance of λ not reduced by what the teacher unit says",
+    ),
+    Mutant(
+        "sgd/full.py",
+        "Act(*target.activation.arrays())",
+        "Act(*job.network.activation.arrays())",
+        "test_sgd.py::test_labels_of_a_teacher_come_from_its_own_activation",
+        "teacher with the student's activation",
+    ),
+    Mutant(
+        "sgd/_random.py",
+        "U(word >> U(j))",
+        "U(word >> U(31 - j))",
+        "test_random.py::test_signs_are_the_bits_of_those_words",
+        "signs from the highest bit on",
     ),
     # ---- leap path
     Mutant("complexity.py", "levels[-1] + energy / 2", "levels[-1] + energy", PATH, "½ of the risk"),

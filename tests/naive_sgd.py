@@ -35,6 +35,13 @@ def sample(seed, stream, step, coordinate):
     return normals[step % 4]
 
 
+def sign(seed, stream, step, coordinate):
+    """One sign of a data stream: 32 coordinates share a word, the lowest bit belongs to the first of them."""
+    group = step // 4
+    words = philox((coordinate // 32, group % WORD, group // WORD, stream), (seed % WORD, seed // WORD))
+    return 1 - 2 * (words[step % 4] // 2 ** (coordinate % 32) % 2)
+
+
 def activation(name, lam):
     """Return σ(λ) and σ'(λ)."""
     if name == "erf":
@@ -42,15 +49,32 @@ def activation(name, lam):
     return np.maximum(lam, 0), (lam > 0).astype(float)
 
 
-def sgd(name, W, a, b, x, y, eta, eta_a, eta_b):
-    """Yield (W, a, b, λ, f) for every sample: the state before its step, and the forward pass there."""
-    W, a, b = W.copy(), a.copy(), b.copy()
-    for sample_x, sample_y in zip(x, y, strict=True):
+def phase_of(training, step):
+    """The phase of the schedule that a step is in."""
+    return next(phase for phase in training.phases if phase.until is None or step < phase.until)
+
+
+def sgd(network, training, x, y):
+    """Yield (W, a, b, λ, f) for every sample: the state before its step, and the forward pass there.
+
+    With f = Σ a_j σ_j the gradient is that of the loss; with f = (1/N) Σ a_j σ_j that of N times the loss.
+    """
+    W, a, b = network.weights.copy(), network.a.copy(), network.b.copy()
+    weight, times = (1 / a.size, a.size) if network.scaling == "mean_field" else (1, 1)
+    for step, (sample_x, sample_y) in enumerate(zip(x, y, strict=True)):
         lam = W @ sample_x + b
-        s, ds = activation(name, lam)
-        f = a @ s
+        s, ds = activation(network.activation.name, lam)
+        f = weight * (a @ s)
         yield W, a, b, lam, f
-        delta = sample_y - f
-        grad_w, grad_a, grad_b = np.outer(delta * a * ds, sample_x), delta * s, delta * a * ds
-        W, a, b = W + eta * grad_w, a + eta_a * grad_a, b + eta_b * grad_b
+        residual = sample_y - f if training.loss == "square" else sample_y
+        grad_w = -times * np.outer(residual * weight * a * ds, sample_x)
+        grad_a = -times * residual * weight * s
+        grad_b = -times * residual * weight * a * ds
+        phase = phase_of(training, step)
+        eta_w = training.eta * phase.rate * phase.w
+        eta_a = training.rate_a * phase.rate * phase.a
+        eta_b = training.eta_b * phase.rate * phase.b
+        W = W - eta_w * training.decay_w * W - eta_w * grad_w
+        a = a - eta_a * training.decay_a * a - eta_a * grad_a
+        b = b - eta_b * grad_b
     yield W, a, b, None, None

@@ -1,4 +1,4 @@
-"""Philox against its published answers, normals against their law, streams against one another."""
+"""Philox against its published answers, normals and signs against their law, streams against one another."""
 
 import naive_sgd
 import numpy as np
@@ -134,3 +134,62 @@ def test_a_sample_depends_on_neither_dimension_nor_start_nor_dtype():
     assert np.array_equal(normals(5, 23, 10), whole[:, :10])
     assert np.array_equal(normals(5, 9, 37, first=6), whole[6:15])
     assert np.array_equal(normals(5, 23, 37, dtype=np.float64), whole.astype(float))
+
+
+# --- signs
+
+
+def signs(seed, steps, dim, *, first=0, stream=_random.INPUTS, dtype=np.float32):
+    out = np.empty((steps, dim), dtype)
+    _random.signs(np.uint64(seed), stream, first, out)
+    return out
+
+
+@given(seed=st.integers(0, 2**64 - 1), first=st.integers(0, 2**60), dim=st.integers(1, 70))
+def test_signs_are_the_bits_of_those_words(seed, first, dim):
+    want = [[naive_sgd.sign(seed, 0, first + t, i) for i in range(dim)] for t in range(6)]
+    assert np.array_equal(signs(seed, 6, dim, first=first), want)
+
+
+def test_signs_of_known_words():
+    """0x6627E8D5 and its three successors, the published answer of the counter 0, from the lowest bit on."""
+    want = ["10101011000101111110010001100110", "10110001101000111001011010000111"]
+    assert ["".join("1" if s < 0 else "0" for s in row) for row in signs(0, 2, 32)] == want
+
+
+def test_signs_are_fair_alone_and_in_products():
+    """Means of x_i, x_i x_j and x_i x_j x_k over a run, of coordinates of one word, of one bit and of one step."""
+    steps, dim = 20_000, 70
+    x = signs(1, steps, dim).astype(float)
+    assert set(np.unique(x)) == {-1.0, 1.0}
+    assert np.abs(x.mean(axis=0)).max() * np.sqrt(steps) < 4.5
+    products = x.T @ x / np.sqrt(steps)
+    off = products[np.triu_indices(dim, 1)]
+    assert np.abs(off).max() < 5
+    assert abs(np.mean(off**2) - 1) < 0.1
+    triple = (x[:, :1] * x).T @ x / np.sqrt(steps)
+    assert np.abs(triple[1:, 1:][np.triu_indices(dim - 1, 1)]).max() < 5
+
+
+def test_sign_streams_steps_and_seeds_are_uncorrelated():
+    steps, dim = 4000, 40
+    parts = [
+        signs(1, steps, dim),
+        signs(2, steps, dim),
+        signs(1 + 2**32, steps, dim),
+        signs(1, steps, dim, stream=_random.LABELS),
+        signs(1, steps, dim, first=4 * 2**32),
+    ]
+    x = np.concatenate(parts, axis=1).astype(float)
+    z = np.concatenate([x[: steps - 4], x[1 : steps - 3], x[4:]], axis=1)
+    c = (z.T @ z)[: x.shape[1]] / np.sqrt(len(z))
+    off = c[np.abs(c) < 0.99 * np.sqrt(len(z))]
+    assert np.abs(off).max() < 5.5  # some 100 000 pairs
+    assert abs(np.mean(off**2) - 1) < 0.05
+
+
+def test_signs_depend_on_neither_dimension_nor_start_nor_dtype():
+    whole = signs(5, 23, 77)
+    assert np.array_equal(signs(5, 23, 40), whole[:, :40])
+    assert np.array_equal(signs(5, 9, 77, first=6), whole[6:15])
+    assert np.array_equal(signs(5, 23, 77, dtype=np.float64), whole.astype(float))

@@ -1,21 +1,24 @@
-"""Online SGD of the whole network on Gaussian data, batch 1, four exact steps in one sweep over W.
+"""The network's side of online SGD, batch 1: forward pass, steps and one sweep over W for four exact steps.
 
-With W the weights at the start of a group of four steps and c_q the updates found so far, step t sees
+With W = scale · V the weights at the start of a group of four steps, c_q the updates found so far and
+k_q = 1 − rate · decay what step q keeps of W, step t sees
 
-    λ_t = W x_t + Σ_{q<t} c_q <x_q, x_t> + b,
+    λ_t = (Π_{q<t} k_q) scale · V x_t + Σ_{q<t} (Π_{q<p<t} k_p) c_q <x_q, x_t> + b,
 
-so one pass over W both adds the last group's updates and multiplies by the next four samples. W and x have
-the dtype of the run; everything of length N is float64. Rows of W and x are padded with zeros.
+so one pass over V both adds the last group's updates, divided by the new scale, and multiplies by the next four
+samples; decay costs nothing per weight until ``settle`` works the scale into V. W and x have the dtype of the
+run; everything of length N is float64. Rows of W and x are padded with zeros.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from odesim._jit import FASTMATH, kernel
 from odesim.activations._moments import ERF, RELU
 from odesim.activations._table import activate_other
-from odesim.sgd._random import GROUP, INPUTS, LABELS, draw_group
+from odesim.sgd._random import GROUP
 
 # By comparison: math.isfinite tests x - x, which reassociation turns into 0.
 LARGEST = np.finfo(np.float64).max
@@ -23,12 +26,23 @@ LARGEST = np.finfo(np.float64).max
 RUNNING, DIVERGED, NOT_FINITE = 0, 1, 2
 """What `advance` returns first: the numbers of the Trajectory's Status."""
 
+OF_W, OF_A, OF_B, KEEP_W, KEEP_A = 0, 1, 2, 3, 4
+"""Columns of `Rule.rates`."""
+
 # exp x = 2^n e^r: adding the magic number rounds to an integer and leaves n in the lowest bits of the sum.
 LOG2E, MAGIC, SHIFT = 1.4426950408889634, 1.5 * 2.0**52, np.uint64(52)
 LN2_HIGH, LN2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 
 ROOT_HALF, SLOPE_AT_0 = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
 FAR = 6.2  # erf is 1 to double precision from here on
+
+
+class Rule(NamedTuple):
+    """How the weights move: the phases of a schedule, and what the residual is."""
+
+    stops: np.ndarray  # (phases) the first step that is no longer in it, increasing; no run reaches the last
+    rates: np.ndarray  # (phases, 5) step sizes of W, a and b; what a step keeps of W and of a, 1 − rate · decay
+    feedback: float  # residual y − feedback · f: 1 for the square loss, 0 for the correlation loss
 
 
 @kernel(fastmath=FASTMATH - {"reassoc"})
@@ -79,42 +93,6 @@ def activate(act, lam, s, ds):
 
 
 @kernel
-def hermite_table(z, He):
-    """He[i, k] = He_k(z_i), unnormalised."""
-    for i in range(He.shape[0]):
-        He[i, 0] = 1.0
-        if He.shape[1] > 1:
-            He[i, 1] = z[i]
-        for k in range(2, He.shape[1]):
-            He[i, k] = z[i] * He[i, k - 1] - (k - 1.0) * He[i, k - 2]
-
-
-@kernel
-def target_value(offsets, coordinates, powers, coefficients, He):
-    """h(z) = Σ_t coefficients_t Π He_power(z_coordinate)."""
-    total = 0.0
-    for t in range(coefficients.size):
-        product = coefficients[t]
-        for i in range(offsets[t], offsets[t + 1]):
-            product *= He[coordinates[i], powers[i]]
-        total += product
-    return total
-
-
-@kernel
-def labels(seed, group, noise, offsets, coordinates, powers, coefficients, x, He, y):
-    """Fill y (4,) with h(z) + √noise ξ for the samples x (4, n) of a group."""
-    for t in range(GROUP):
-        hermite_table(x[t], He)
-        y[t] = target_value(offsets, coordinates, powers, coefficients, He)
-    if noise > 0.0:
-        scratch, xi = np.empty((2 * GROUP, 1), np.uint32), np.empty((GROUP, 1))
-        draw_group(seed, LABELS, group, scratch, xi)
-        for t in range(GROUP):
-            y[t] += math.sqrt(noise) * xi[t, 0]
-
-
-@kernel
 def gram(x, G):
     """Fill the strictly lower part of G (4, 4) with <x_t, x_q>."""
     x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
@@ -160,8 +138,21 @@ def sweep(W, x, new, C, L):
 
 
 @kernel
-def preactivations(lam, b, G, C, t):
-    """lam_t = W x_t + Σ_{q<t} c_q <x_q, x_t> + b, in place; returns Σ_j |lam_j|."""
+def rates_of_group(rule, first, phase, rows):
+    """Fill rows (4, 5) with the rates of the steps first ... first + 3, none before ``phase``; returns their phase."""
+    for t in range(GROUP):
+        while rule.stops[phase] <= first + t:
+            phase += 1
+        rows[t] = rule.rates[phase]
+    return phase
+
+
+@kernel
+def preactivations(lam, scale, b, G, C, t):
+    """lam_t = scale · V x_t + Σ_{q<t} c_q <x_q, x_t> + b, in place; returns Σ_j |lam_j|."""
+    if scale != 1.0:
+        for j in range(lam.size):
+            lam[j] *= scale
     for q in range(t):
         g, c = G[t, q], C[q]
         for j in range(lam.size):
@@ -185,61 +176,58 @@ def output(a, s):
 @kernel
 def descend(residual, rates, a, b, s, ds, c):
     """One step of a and b, and the factor c of W += c xᵀ, all from the same forward pass."""
-    first, second, third = rates[0] * residual, rates[1] * residual, rates[2] * residual
+    first, second, third = rates[OF_W] * residual, rates[OF_A] * residual, rates[OF_B] * residual
+    keep = rates[KEEP_A]
     for j in range(a.size):
         slope = a[j] * ds[j]
         c[j] = first * slope
         b[j] += third * slope
-        a[j] += second * s[j]
+        a[j] = keep * a[j] + second * s[j]
 
 
 @kernel
-def steps_of_group(act, count, bound, rates, y, G, L, C, a, b, s, ds, width):
-    """Take the first ``count`` steps of a group in turn; returns (status, steps taken)."""
+def decay(keep, C, t):
+    """Let the updates of this group before step t shrink with W."""
+    for q in range(t):
+        c = C[q]
+        for j in range(c.size):
+            c[j] *= keep
+
+
+@kernel
+def steps_of_group(act, count, bound, feedback, rates, scale, y, G, L, C, a, b, s, ds, width):
+    """Take the first ``count`` steps of a group in turn; returns (status, steps taken, scale after them)."""
     C[:] = 0.0
     for t in range(count):
         lam = L[t]
-        size = preactivations(lam, b, G, C, t)
+        size = preactivations(lam, scale, b, G, C, t)
         activate(act, lam, s, ds)
         f = output(a, s)
         size = size + abs(f)
         if not size <= bound:
-            return DIVERGED if size <= LARGEST else NOT_FINITE, t
-        descend(y[t] - f, rates, a, b, s, ds, C[t])
+            return DIVERGED if size <= LARGEST else NOT_FINITE, t, scale
+        descend(y[t] - feedback * f, rates[t], a, b, s, ds, C[t])
         a[width:] = 0.0  # padding
-    return RUNNING, count
+        keep = rates[t, KEEP_W]
+        if keep != 1.0:
+            decay(keep, C, t)
+            scale *= keep
+    return RUNNING, count, scale
 
 
 @kernel
-def advance(W, a, b, width, dim, start, count, seed, act, rates, noise, bound, terms):
-    """Take ``count`` steps from step ``start``, a multiple of four, in place.
-
-    W is (N', d') with zeros beyond (width, dim), N' even; a, b are float64, at least N' long, padded with
-    zeros too; rates = (eta, eta_a, eta_b); terms as a Target gives them. Returns (status, step): the step
-    whose forward pass was not finite or exceeded ``bound`` in Σ|λ_j| + |f|; all before it is applied.
-    """
-    offsets, coordinates, powers, coefficients = terms
-    x = np.zeros((2, GROUP, W.shape[1]), W.dtype)
-    scratch, y = np.empty((2 * GROUP, dim), np.uint32), np.zeros(GROUP)
-    support = coordinates.max() + 1 if coordinates.size else 0
-    degree = powers.max() if powers.size else 0
-    He = np.ones((support, degree + 1))
-    G, L, C = np.zeros((GROUP, GROUP)), np.zeros((GROUP, a.size)), np.zeros((GROUP, a.size))
-    s, ds = np.zeros(a.size), np.zeros(a.size)
-    status, done, now = RUNNING, 0, 0
-    while True:
-        left = 0 if status != RUNNING else min(count - done, GROUP)
-        group = (start + done) // GROUP
-        if left > 0:
-            draw_group(seed, INPUTS, group, scratch, x[1 - now])
-        sweep(W, x[now], x[1 - now], C, L)  # the only call, so that every update rounds alike
-        if left == 0:
-            return status, start + done
-        now = 1 - now
-        gram(x[now], G)
-        labels(seed, group, noise, offsets, coordinates, powers, coefficients, x[now], He, y)
-        status, taken = steps_of_group(act, left, bound, rates, y, G, L, C, a, b, s, ds, width)
-        done += taken
+def settle(W, C, scale):
+    """Divide the updates by the scale, after working it into W where it is not within [1/2, 1]; returns it."""
+    if not 0.5 <= scale <= 1.0:
+        factor = W.dtype.type(scale)
+        for j in range(W.shape[0]):
+            w = W[j]
+            for i in range(w.size):
+                w[i] *= factor
+        scale = 1.0
+    if scale != 1.0:
+        C /= scale
+    return scale
 
 
 @kernel

@@ -1,10 +1,15 @@
-"""Normals of the data streams: Philox4x32-10 by counter, then Box–Muller in float32, both free of branches.
+"""Samples of the data streams: Philox4x32-10 by counter, then Box–Muller in float32, or bits; free of branches.
 
 One call of Philox gives the same coordinate of four successive steps:
 
     x[step 4g + r, coordinate i] = normal r of the call with counter (i, g mod 2^32, g div 2^32, stream),
 
-with the run's 64-bit seed as key. So a sample depends on seed, step and coordinate alone: not on the
+with the run's 64-bit seed as key. Signs take one bit a coordinate:
+
+    x[step 4g + r, coordinate i] = 1 − 2 · (bit i mod 32, the lowest first, of word r of the call with counter
+                                            (i div 32, g mod 2^32, g div 2^32, stream)).
+
+So a sample depends on seed, step and coordinate alone: not on the
 dimension, nor on chunks, threads or vector lanes. Philox: Salmon, Moraes, Dror, Shaw, SC 2011.
 """
 
@@ -19,6 +24,9 @@ INPUTS, LABELS = np.uint32(0), np.uint32(1)
 
 GROUP = 4
 """Steps served by one counter."""
+
+BITS = 32
+"""Signs that one word gives."""
 
 U, I, F = np.uint32, np.int32, np.float32
 
@@ -116,6 +124,23 @@ def convert(normals, out):
 
 
 @kernel
+def signs_of(words, n, out):
+    """Fill out[:n] with 1 − 2 · bit, the lowest bit of the first word first."""
+    for k in range(words.size):
+        word, part = words[k], out[BITS * k : min(BITS * (k + 1), n)]
+        for j in range(part.size):
+            part[j] = I(1) - I(U(U(word >> U(j)) & U(1)) << U(1))
+
+
+@kernel
+def draw_signs(seed, stream, group, words, n, out):
+    """Fill out[:, :n], four rows, with the signs of the steps 4·group ... 4·group + 3; words (4, ⌈n/32⌉) is scratch."""
+    draw_words(seed, stream, group, words)
+    for r in range(GROUP):
+        signs_of(words[r], n, out[r])
+
+
+@kernel
 def samples(seed, stream, first, out):
     """Fill out (steps, n) float32 with the samples of the steps ``first``, ``first`` + 1, ..."""
     count, n = out.shape
@@ -124,4 +149,16 @@ def samples(seed, stream, first, out):
         step = first + row
         if row == 0 or step % GROUP == 0:
             draw_group(seed, stream, step // GROUP, scratch, four)
+        out[row] = four[step % GROUP]
+
+
+@kernel
+def signs(seed, stream, first, out):
+    """Fill out (steps, n) float32 with the signs of the steps ``first``, ``first`` + 1, ..."""
+    count, n = out.shape
+    words, four = np.empty((GROUP, -(-n // BITS)), U), np.empty((GROUP, n), F)
+    for row in range(count):
+        step = first + row
+        if row == 0 or step % GROUP == 0:
+            draw_signs(seed, stream, step // GROUP, words, n, four)
         out[row] = four[step % GROUP]

@@ -15,16 +15,16 @@ from odesim.activations._act import Act
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _full as kernels
+from odesim.sgd._labels import Source
+from odesim.sgd._online import advance
+from odesim.sgd._random import GROUP
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
+from odesim.sgd.mixed import risk
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
-
-MEMORY_SHARE = 0.5
-"""Share of the machine's memory that a run may ask for."""
-
-MAX_WIDTH_OF_Q = 64
-"""Up to this width the trajectory keeps Q = W Wᵀ."""
 
 BLOW_UP = 1e8
 """A forward pass beyond this many times the start's own scale ends the run as diverged."""
@@ -32,15 +32,20 @@ BLOW_UP = 1e8
 WORK_A_CALL = 1e8
 """Operations between two looks at the progress bar and the stop flag: about 20 ms."""
 
-ROW_PADDING, NEURON_PADDING = 16, 16  # whole vectors, so that no loop has a scalar remainder
+UNBOUNDED = (
+    "the weights grew without bound, as the correlation loss lets them; "
+    "take fewer steps, a frozen second layer (eta_a=0) or weight decay"
+)
 
 
 @dataclass(frozen=True)
 class SGD:
-    """Online SGD of the whole network, one fresh Gaussian sample a step, all data seeds from one start.
+    """Online SGD of the whole network, one fresh sample a step, all data seeds from one start.
 
-    Every step uses one forward pass for all updates: with Δ = y − f(x), w_j += eta Δ a_j σ'_j x,
-    a_j += eta_a Δ σ_j, b_j += eta_b Δ a_j σ'_j.
+    Every step uses one forward pass for all updates: with Δ = y − f(x), or Δ = y under the correlation loss,
+    w_j ← (1 − η_w λ_w) w_j + η_w Δ a_j σ'_j x, a_j ← (1 − η_a λ_a) a_j + η_a Δ σ_j, b_j ← b_j + η_b Δ a_j σ'_j, where
+    f = Σ_j a_j σ_j and the rates are those of `Training.rates` at that step. x is N(0, I) or uniform on {±1}^d, as
+    the target says; a teacher's labels come from its own activation.
 
     Parameters
     ----------
@@ -73,10 +78,11 @@ class SGD:
         Raises
         ------
         InputError
-            If the network has no weights, the data are not Gaussian or the memory does not suffice.
+            If the network has no weights, the training has a batch, a geometry or anything else that this
+            dynamics does not know, the risk of this network cannot be had or the memory does not suffice.
         """
         threads = min(job.seeds, self.threads or os.cpu_count() or 1)
-        _check(job, np.dtype(self.dtype), threads)
+        check(job, np.dtype(self.dtype), threads)
         ensemble = _Ensemble(job, np.dtype(self.dtype))
         _in_threads(ensemble, threads)
         return ensemble.trajectory()
@@ -84,26 +90,30 @@ class SGD:
 
 @dataclass
 class _State:
-    """Zero-padded weights of one run after ``step`` steps; between calls a multiple of four."""
+    """Zero-padded weights of one run after ``step`` steps; between calls a multiple of four.
+
+    The first layer is ``scale`` · W, the second that of the plain network.
+    """
 
     W: NDArray[Any]
     a: Array
     b: Array
     step: int = 0
+    scale: float = 1.0
 
     @classmethod
     def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
         """Copy the start weights, padded: an even number of rows, each a whole number of vectors long."""
-        rows, columns = _padded_shape(network)
-        state = cls(np.zeros((rows, columns), dtype), *np.zeros((2, _padded(network.width, NEURON_PADDING))))
+        rows, columns = padded_shape(network)
+        state = cls(np.zeros((rows, columns), dtype), *np.zeros((2, padded(network.width, NEURON_PADDING))))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
-        state.a[: network.width], state.b[: network.width] = network.a, network.b
+        state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
         return state
 
     def copy(self) -> _State:
         """Return a state that shares no arrays."""
-        return _State(self.W.copy(), self.a.copy(), self.b.copy(), self.step)
+        return _State(self.W.copy(), self.a.copy(), self.b.copy(), self.step, self.scale)
 
 
 @dataclass
@@ -131,7 +141,7 @@ class _Ensemble:
         """Run one seed from its start to the last output step, or to an early end."""
         state, constants = _State.start(self.job.network, self.dtype), _constants(self.job, index)
         for row, step in enumerate(self.job.steps.tolist()):
-            status = self._advance(state, index, step - step % kernels.GROUP, constants)
+            status = self._advance(state, index, step - step % GROUP, constants)
             seen = state
             if status == Status.DONE and step > state.step:  # inside a group: look ahead on a copy
                 seen = state.copy()
@@ -145,7 +155,7 @@ class _Ensemble:
 
     def trajectory(self) -> Trajectory:
         """Return what was recorded."""
-        biased = self.job.network.has_biases or self.job.training.eta_b > 0
+        biased = self.job.network.has_biases or self.job.training.trains("b")
         rows: dict[str, Any] = self.rows | ({} if biased else {"b": None})
         return Trajectory(
             self.job.steps,
@@ -172,8 +182,11 @@ class _Ensemble:
     def _record(self, index: int, row: int, state: _State) -> bool:
         """Write one row; False, with nothing written, if it is not finite."""
         job, N = self.job, self.job.network.width
-        seen = {"m": np.empty((N, job.target.P)), "Q": np.empty((N, N)), "a": state.a[:N], "b": state.b[:N]}
+        a = state.a[:N] / job.network.unit
+        seen = {"m": np.empty((N, job.target.P)), "Q": np.empty((N, N)), "a": a, "b": state.b[:N]}
         kernels.overlaps(state.W, seen["m"], seen["Q"])
+        seen["m"] *= state.scale
+        seen["Q"] *= state.scale**2
         if not all(np.isfinite(values).all() for values in seen.values()):
             return False
         for name in seen.keys() & self.rows.keys():
@@ -183,9 +196,7 @@ class _Ensemble:
         return True
 
     def _risk(self, m: Array, Q: Array, a: Array, b: Array) -> Array:
-        from odesim.flows.overlap import risk_of
-
-        return risk_of(self.job.target, self.job.network.activation, m, Q, a, b)
+        return risk(self.job, m, Q, a, b)
 
     @property
     def _narrow(self) -> bool:
@@ -197,7 +208,8 @@ class _Ensemble:
             self.rows["risk"][index] = self._risk(**{name: self.rows[name][index] for name in ("m", "Q", "a", "b")})
         self.status[index] = status
         where = "" if status == Status.DONE else f"at step {step}: "
-        self.message[index] = where + status.text
+        unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
+        self.message[index] = where + (UNBOUNDED if unbounded else status.text)
 
     def _progress(self, index: int, step: int) -> None:
         self.done[index] = step
@@ -206,8 +218,8 @@ class _Ensemble:
 
 def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:
     """Take ``count`` steps in place."""
-    status, state.step = kernels.advance(
-        state.W, state.a, state.b, network.width, network.dim, state.step, count, *constants
+    status, state.step, state.scale = advance(
+        state.W, state.scale, state.a, state.b, network.width, network.dim, state.step, count, *constants
     )
     return Status(status)
 
@@ -215,16 +227,40 @@ def _advance(state: _State, count: int, network: Network, constants: tuple[Any, 
 def _constants(job: Job, index: int) -> tuple[Any, ...]:
     """Return the kernel's arguments that stay the same through one run."""
     seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
-    training = job.training
-    rates = np.array([training.eta, training.rate_a, training.eta_b])
     bound = BLOW_UP * _scale(job.network, job.target)
-    return seed, Act(*job.network.activation.arrays()), rates, float(training.noise), bound, tuple(job.target.arrays())
+    return seed, Act(*job.network.activation.arrays()), _rule(job), bound, _source(job)
+
+
+def _rule(job: Job) -> kernels.Rule:
+    """Lay out the rates of the plain network and the loss."""
+    rows = job.training.rates(job.network)
+    return kernels.Rule(
+        stops=np.array([row.stop for row in rows], dtype=np.int64),
+        rates=np.array([(row.w, row.a, row.b, 1 - row.w * row.decay_w, 1 - row.a * row.decay_a) for row in rows]),
+        feedback=1.0 if job.training.loss == "square" else 0.0,
+    )
+
+
+def _source(job: Job) -> Source:
+    """Lay out the law of the samples and the target."""
+    target, none = job.target, np.zeros(0, dtype=np.int64)
+    terms: Any = (none, none, none, np.zeros(0))
+    teacher: Any = (np.zeros((0, 0)), np.zeros(0), Act(*job.network.activation.arrays()))
+    if isinstance(target, TeacherTarget):
+        teacher = (target.weights, target.second_layer, Act(*target.activation.arrays()))
+    else:
+        terms = target.arrays()
+    return Source(int(target.data == "boolean"), float(job.training.noise), *terms, *teacher)
 
 
 def _scale(network: Network, target: Target) -> float:
-    """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target."""
+    """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target.
+
+    Under the correlation loss nothing feeds back through f, yet weights may grow for ever where σ is not bounded;
+    a run so far from its start has nothing more to tell, and ends by the same bound.
+    """
     spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + np.diagonal(network.R)) + np.abs(network.b)
-    outputs = np.abs(network.a) @ np.maximum(spread, 1.0)
+    outputs = np.abs(network.plain_a) @ np.maximum(spread, 1.0)
     return float(1.0 + spread.sum() + outputs + np.sqrt(target.energy + target.constant**2))
 
 
@@ -247,55 +283,4 @@ def _in_threads(ensemble: _Ensemble, threads: int) -> None:
 def _steps_a_call(network: Network) -> int:
     """Steps that take a few hundredths of a second."""
     work = 1000 + 20 * network.width + 10 * network.dim + network.width * network.dim
-    return kernels.GROUP * max(1, int(WORK_A_CALL / (kernels.GROUP * work)))
-
-
-def _padded(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple
-
-
-def _padded_shape(network: Network) -> tuple[int, int]:
-    return _padded(network.width, 2), _padded(network.dim, ROW_PADDING)
-
-
-def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse what this dynamics cannot run."""
-    if job.target.data != "gaussian":
-        raise checks.InputError(f"data={job.target.data!r} has no SGD yet; use data='gaussian'")
-    job.training.need(
-        "SGD", geometry=("free",), loss=("square",), batch=(1,), decay_w=(0,), decay_a=(0,), schedule=((),)
-    )
-    if job.network.weights is None:
-        raise checks.InputError(
-            "network.weights=None, but SGD trains the weights themselves; "
-            "use Network.random(...) or Network.from_weights(...)"
-        )
-    if job.network.m.shape[1] != job.target.P:
-        raise checks.InputError(
-            f"network.m has {job.network.m.shape[1]} support coordinates, the target {job.target.P}; "
-            "draw the network for this target"
-        )
-    _check_memory(job, dtype, threads)
-
-
-def _check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse, before anything is allocated, what may not fit."""
-    memory = _physical_memory()
-    N, P = job.network.width, job.target.P
-    rows, columns = _padded_shape(job.network)
-    row = 1 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else 0)
-    need = 2 * threads * rows * columns * dtype.itemsize + 8 * job.seeds * job.steps.size * row
-    if memory and need > MEMORY_SHARE * memory:
-        raise checks.InputError(
-            f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "
-            f"{job.steps.size} points needs {need / 1e9:.1f} GB, above {MEMORY_SHARE:.0%} of this machine's "
-            f"{memory / 1e9:.1f} GB; lower one of them, dynamics.threads or use dtype='float32'"
-        )
-
-
-def _physical_memory() -> int:
-    """Bytes of memory, 0 where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
+    return GROUP * max(1, int(WORK_A_CALL / (GROUP * work)))
