@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any
@@ -43,9 +44,10 @@ _TEXTS = {
     Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
 }
 
-_PER_RUN = ("risk", "m", "a", "b", "Q")
-_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3}
-_OPTIONAL = ("b", "Q", "noise_rate")
+_PER_RUN = ("risk", "m", "a", "b", "Q", "q")
+_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2}
+_OPTIONAL = ("b", "Q", "q", "noise_rate")
+_EVENT = "event_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,23 +62,31 @@ class Trajectory:
     steps : int64 array (T,)
         SGD steps, increasing from 0.
     time : array (T,)
-        Flow time t = eta * steps.
+        Flow time, the sum of eta over the steps.
     risk : array (..., T)
         Population risk ½E[(h − f)²], without label noise.
     m : array (..., T, N, P)
         Overlaps of the neurons with the support coordinates.
     a : array (..., T, N)
-        Second layer.
+        Second layer, in the scaling that the network names.
     b : array (..., T, N), optional
         Biases; None where there are none.
     Q : array (..., T, N, N), optional
         W Wᵀ; None where it was not kept.
+    q : array (..., T, N), optional
+        Squared norms of the weight vectors, the diagonal of W Wᵀ, where they are all there is.
+    weights : array (N,), optional
+        Weights, of sum 1, of neurons that are nodes of a quadrature: f = sum_j weights_j a_j sigma_j; None where
+        the neurons are those of a network.
     status : int array (...)
         A `Status` for each run.
     message : str or tuple of str
         The status in words, one a run.
     noise_rate : array (T, N), optional
         Growth of m_jr² by SGD's noise per unit of flow time, (eta d) Γ_jj; flows only.
+    events : dict of arrays (..., any)
+        Times at which something happened, NaN for never: ``release`` (..., N, P) under two radii. A file holds
+        them as ``event_release``.
     kind : str
         The dynamics, in words ("overlap flow", "SGD").
     settings, versions : dict
@@ -97,9 +107,12 @@ class Trajectory:
     a: Floats
     b: Floats | None = None
     Q: Floats | None = None
+    q: Floats | None = None
+    weights: Floats | None = None
     status: NDArray[np.int64] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
     message: str | tuple[str, ...] = ""
     noise_rate: Floats | None = None
+    events: Mapping[str, Floats] = field(default_factory=dict)
     kind: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -114,6 +127,10 @@ class Trajectory:
             _check_shape(name, getattr(self, name), (*lead, self.steps.size), _AXES[name])
         if self.noise_rate is not None:
             _check_shape("noise_rate", self.noise_rate, (self.steps.size,), 2)
+        if self.weights is not None:
+            _check_weights(self.weights, np.shape(self.a)[-1])
+        for name, times in self.events.items():
+            _check_event(name, times, lead)
         status = np.broadcast_to(np.asarray(self.status, dtype=np.int64), lead).copy()
         object.__setattr__(self, "status", status)
         object.__setattr__(self, "message", _one_a_run(self.message, lead))
@@ -139,6 +156,7 @@ class Trajectory:
             return self
         fields = {name: getattr(self, name) for name in _PER_RUN if getattr(self, name) is not None}
         rows: dict[str, Any] = {name: value[index] for name, value in fields.items()}
+        rows["events"] = {name: times[index] for name, times in self.events.items()}
         return replace(self, **rows, status=self.status[index], message=self.message[index])
 
     def mean(self, name: str) -> Floats:
@@ -177,8 +195,9 @@ class Trajectory:
         RunError
             If the disk refuses; a file that was there before is then untouched.
         """
-        names = ("steps", "time", *_PER_RUN, "noise_rate", "status")
+        names = ("steps", "time", *_PER_RUN, "weights", "noise_rate", "status")
         arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        arrays |= {_EVENT + name: times for name, times in self.events.items()}
         about = {name: getattr(self, name) for name in ("message", "settings", "versions", "seconds")}
         files.save_npz(path, "trajectory", arrays, {**about, "dynamics": self.kind})
 
@@ -192,7 +211,8 @@ class Trajectory:
             If the file is missing, truncated, altered or not a trajectory.
         """
         arrays, about = files.load_npz(path, "trajectory")
-        fields: dict[str, Any] = {**arrays, **about}
+        events = {name[len(_EVENT) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_EVENT)}
+        fields: dict[str, Any] = {**arrays, **about, "events": events}
         try:
             message = fields.pop("message")
             message = message if isinstance(message, str) else tuple(message)
@@ -233,6 +253,23 @@ def _check_shape(name: str, value: Floats | None, lead: tuple[int, ...], axes: i
     shape = np.shape(value)  # type: ignore[arg-type]
     if shape[: len(lead)] != lead or len(shape) != len(lead) - 1 + axes:
         raise InputError(f"{name} has shape {shape}; give {len(lead) - 1 + axes} axes that begin with {lead}")
+
+
+def _check_weights(weights: Floats, count: int) -> None:
+    """One weight a neuron, none negative, of sum 1."""
+    if np.shape(weights) != (count,):
+        raise InputError(f"weights has shape {np.shape(weights)}; give one a neuron, shape ({count},)")
+    if not ((weights >= 0).all() and abs(weights.sum() - 1) < 1e-9):
+        raise InputError(f"weights has the sum {weights.sum():g}; give numbers from 0 up whose sum is 1")
+
+
+def _check_event(name: str, times: Floats, lead: tuple[int, ...]) -> None:
+    """A name that can stand in a file, and times that begin with the axes of the runs."""
+    if not (isinstance(name, str) and name.isidentifier()):
+        raise InputError(f"events has the name {name!r}; give letters, digits and underscores")
+    shape = np.shape(times)
+    if shape[: len(lead)] != lead or not np.issubdtype(np.asarray(times).dtype, np.floating):
+        raise InputError(f"events[{name!r}] has shape {shape}; give an array of times whose axes begin with {lead}")
 
 
 def _one_a_run(message: str | tuple[str, ...], lead: tuple[int, ...]) -> str | tuple[str, ...]:

@@ -3,7 +3,8 @@
 The flat state is m (N·P), s (N), a (N), b (N), s_j = ‖v_j‖ the residual's norm. With weights w_j that sum to 1,
 f(z) = Σ_j w_j a_j V_j(z), V_j = E_G σ(u_j + s_j G), u_j = <m_j, z> + b_j, and e = h − f:
 a' = ξ_a (E[e V] − λ_a a), m' = ξ_w (a E[e ∂_uV z] − λ_w m), s' = ξ_w (a E[e ∂_sV] − λ_w s), b' = ξ_b a E[e ∂_uV],
-where ∂_uV = E_G σ' and ∂_sV = E_G σ'G. Points go by in blocks, all neurons at each, so the memory is O(N).
+where ∂_uV = E_G σ' and ∂_sV = E_G σ'G. Under the correlation loss e = h.
+Points go by in blocks, all neurons at each, so the memory is O(N).
 """
 
 import math
@@ -41,6 +42,7 @@ class Problem(NamedTuple):
     act: Act
     smoothing: float  # of ReLU's kink
     held: int  # whether m' is projected
+    alone: int  # whether e = h, in which neurons do not meet
     xi_w: float
     xi_a: float
     xi_b: float
@@ -96,8 +98,8 @@ def smoothed(act, u, s, smoothing, value, slope, spread):
 
 
 @kernel
-def fill_block(problem, m, s, a, b, first, last):
-    """V, its partials and e = h − f at the points first <= i < last, in the scratch."""
+def fill_block(problem, m, s, a, b, first, last, alone):
+    """V, its partials and e = h − f, or h where the neurons are alone, at points first <= i < last, in the scratch."""
     work = problem.scratch
     count = last - first
     u, error = work.u[:count], work.error[:count]
@@ -111,7 +113,7 @@ def fill_block(problem, m, s, a, b, first, last):
         value = work.value[j, :count]
         slope, spread = work.slope[j, :count], work.spread[j, :count]
         smoothed(problem.act, u, s[j], problem.smoothing, value, slope, spread)
-        share = problem.weights[j] * a[j]
+        share = 0.0 if alone else problem.weights[j] * a[j]
         for i in range(count):
             error[i] -= share * value[i]
 
@@ -155,13 +157,13 @@ def project(projector, rows, turned):
 
 @kernel
 def rhs_mean_field(problem, t, y, dy):
-    """Fill dy/dt, t = η · steps."""
+    """Fill dy/dt."""
     m, s, a, b = views(problem, y)
     dm, ds, da, db = views(problem, dy)
     dy[:] = 0.0
     for first in range(0, problem.h.size, BLOCK):
         last = min(first + BLOCK, problem.h.size)
-        fill_block(problem, m, s, a, b, first, last)
+        fill_block(problem, m, s, a, b, first, last, problem.alone)
         add_block(problem, dm, ds, da, db, first, last)
     for j in range(a.size):
         for r in range(m.shape[1]):
@@ -180,7 +182,7 @@ def risk_mean_field(problem, y):
     total = 0.0
     for first in range(0, problem.h.size, BLOCK):
         last = min(first + BLOCK, problem.h.size)
-        fill_block(problem, m, s, a, b, first, last)
+        fill_block(problem, m, s, a, b, first, last, 0)
         for i in range(last - first):
             total += 0.5 * problem.p[first + i] * problem.scratch.error[i] ** 2
     return total
@@ -200,12 +202,12 @@ def derivative(problem, t, y, dy):
 
 
 @kernel
-def iterate(problem, eta, y, dy, count, bound):
-    """Take up to ``count`` steps y += η y'; return whether every entry stayed below ``bound``."""
+def iterate(problem, clock, y, dy, count, bound):
+    """Take up to ``count`` steps y += clock · y'; return whether every entry stayed below ``bound``."""
     for _ in range(count):
         rhs_mean_field(problem, 0.0, y, dy)
         for i in range(y.size):
-            y[i] += eta * dy[i]
+            y[i] += clock * dy[i]
         if not largest(y) < bound:
             return False
     return True

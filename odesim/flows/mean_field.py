@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -13,11 +14,11 @@ from odesim import checks
 from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
 from odesim.flows import _mean_field as kernels
+from odesim.flows.points import Points, points_of
 from odesim.integrate.drive import OVERFLOW, drive
 from odesim.job import Job
 from odesim.network import Network
 from odesim.symmetry import stuck
-from odesim.targets.series import Target
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
@@ -28,8 +29,8 @@ STARTS = ("network", "zero")
 STEPS_A_CALL = 50
 """Single steps of size eta between two looks at the progress bar and the stop flag."""
 
-MAX_POINTS = 1 << 20
-"""Points of z that are still taken."""
+NEAR, JUMP = 1e-9, 1e-6
+"""Where a derivative is looked at on both sides of a point, and the difference that makes a kink."""
 
 
 class Particles(NamedTuple):
@@ -46,12 +47,18 @@ class Particles(NamedTuple):
         return np.concatenate([self.m.ravel(), self.s, self.a, self.b])
 
 
-class Points(NamedTuple):
-    """Points z (P, n), their weights p (n), which sum to 1, and the target h (n) there."""
+class Pace(NamedTuple):
+    """Rates ξ and decays λ of one phase, in units of which the state, with f = Σ_j w_j a_j V_j, moves."""
 
-    z: Array
-    p: Array
-    h: Array
+    xi_w: float
+    xi_a: float
+    xi_b: float
+    decay_w: float
+    decay_a: float
+
+
+UNIT = Pace(1.0, 1.0, 1.0, 0.0, 0.0)
+"""All layers at the speed of time, without decay."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +69,13 @@ class MeanFieldFlow:
     f(z) = Σ_j w_j a_j E_G σ(<m_j, z> + s_j G + b_j) and, with e = h − f (Abbe, Boix-Adserà & Misiakiewicz 2022),
     a' = ξ_a (E[e σ] − λ_a a), m' = ξ_w (a E[e σ' z] − λ_w m), s' = ξ_w (a E[e σ' G] − λ_w s), b' = ξ_b a E[e σ'].
 
-    The network is read in mean-field scaling: f = (1/N) Σ a_j σ with steps that carry no 1/N. So ``network.a`` is
-    of order 1 here; SGD or an overlap flow on f = Σ a_j σ does the same from a/N with steps N·eta, eta_a/N, N·eta_b.
-    Time is eta · steps, ξ_w = 1, ξ_a = eta_a/eta and ξ_b = eta_b/eta. Label noise has no effect.
+    Under the loss "correlation" e = h. These are the steps of SGD as N, d and the batch over d go to infinity;
+    `Training.batch` and label noise have no effect. Time is the sum of eta over the steps. For a network of scaling
+    "mean_field", f = (1/N) Σ a_j σ with steps that carry no 1/N, ξ_w = 1, ξ_a = eta_a/eta and ξ_b = eta_b/eta, each
+    times the factor of its phase; λ_w, λ_a are ``training.decay_w``, ``decay_a``. For one of scaling "plain" the
+    same function f = Σ a_j σ moves in other units: N a_j takes the place of a_j, ξ_w = 1/N, ξ_a = N eta_a/eta,
+    ξ_b = eta_b/(N eta), λ_w = N decay_w and λ_a = decay_a/N. The trajectory has ``a`` and ``time`` in the units of
+    the network's own scaling, and ``q`` = |m|² + s².
 
     Parameters
     ----------
@@ -72,26 +83,26 @@ class MeanFieldFlow:
         Overlaps and residual norms of the network, m ~ d^{−1/2}, from which leaps above 1 escape too; or m = 0
         and s = ``start_norm``, from where the flow learns no more than the largest merged staircase.
     start_norm : float
-        s(0) of a zero start; above 0 for ReLU.
+        s(0) of a zero start; above 0 where σ has a kink at b(0).
     particles : int
         With 0, the neurons and their a(0), b(0) are the network's, with equal weights. Else a zero start of that
-        many neurons, which stand for a(0) ~ Unif[−1, 1] by Gauss–Legendre quadrature, with b(0) = ``start_bias``;
-        take them even, for a neuron at a(0) = 0 to be missing.
+        many neurons, which stand for a(0) ~ Unif[−1, 1] in mean-field scaling by Gauss–Legendre quadrature, with
+        b(0) = ``start_bias``; take them even, for a neuron at a(0) = 0 to be missing. The trajectory has their
+        ``weights``.
     start_bias : float
         b(0) of these particles; bias-free erf blocks the even degrees, ReLU the odd ones above 1.
-    decay_w, decay_a : float
-        Weight decay λ_w of m and s, λ_a of a.
     nodes : int
         Gauss–Hermite nodes per coordinate, Gaussian data; Boolean data take all 2^P points. Once s is small f is
-        as sharp as σ, and ReLU's kink leaves an error that falls slowly with the nodes.
+        as sharp as σ, and a kink leaves an error that falls slowly with the nodes.
     smoothing : float
-        ReLU is averaged over s² + smoothing² in place of s², which moves it by at most 0.4·smoothing. At 0, once a
-        kink has settled on a point of z, s reaches 0 in finite time and the flow cannot be integrated on.
+        Where it has a kink, σ is averaged over s² + smoothing² in place of s², which moves ReLU by at most
+        0.4·smoothing. At 0, once a kink has settled on a point of z, s reaches 0 in finite time and the flow cannot
+        be integrated on.
     hold : bool
         Project m' on the smallest subspace that traps the zero start (`odesim.stuck`, Boolean data). Without it
         rounding, which grows exponentially, leaves the trap (z1+z2+z1*z3+z2*z4 with erf at t = 22).
     discrete : bool
-        Take steps of size eta in place of the flow: SGD with batches far above d, at steps of order 1.
+        Take steps of the training's sizes in place of the flow: SGD with batches far above d, at steps of order 1.
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     """
@@ -100,8 +111,6 @@ class MeanFieldFlow:
     start_norm: float = 1.0
     particles: int = 0
     start_bias: float = 0.0
-    decay_w: float = 0.0
-    decay_a: float = 0.0
     nodes: int = 16
     smoothing: float = 1e-3
     hold: bool = False
@@ -114,8 +123,6 @@ class MeanFieldFlow:
         checks.real("start_norm", self.start_norm, low=0.0, remedy="it is a norm")
         checks.integer("particles", self.particles, low=0, high=100_000, remedy="0 takes the network's neurons")
         checks.real("start_bias", self.start_bias)
-        checks.real("decay_w", self.decay_w, low=0.0, remedy="0 is no decay")
-        checks.real("decay_a", self.decay_a, low=0.0, remedy="0 is no decay")
         checks.integer("nodes", self.nodes, low=2, high=200)
         checks.real("smoothing", self.smoothing, low=0.0, remedy="1e-3 is usual")
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-8 is usual")
@@ -138,34 +145,26 @@ class MeanFieldFlow:
         Raises
         ------
         InputError
-            If there would be too many points, too few for the target's degree, a ReLU neuron without residual at
-            a zero start, or a trap to hold on other than Boolean data.
+            If there would be too many points, too few for the target's degree, a neuron at its kink without residual
+            at a zero start, quadrature in plain scaling, or a trap to hold on other than Boolean data.
         """
-        job.training.need(
-            "MeanFieldFlow",
-            geometry=("free",),
-            loss=("square",),
-            batch=(1,),
-            decay_w=(0,),
-            decay_a=(0,),
-            schedule=((),),
-        )
-        neurons = self.neurons(job.network)
-        rule = points_of(job.target, self.nodes)
+        network, training = job.network, job.training
+        training.need("MeanFieldFlow", geometry=("free",))
+        neurons = self.neurons(network)
         problem = problem_of(
-            rule,
-            job.network.activation,
+            points_of(job.target, self.nodes),
+            network.activation,
             neurons.weights,
-            job.training,
-            decay=(self.decay_w, self.decay_a),
             smoothing=self.smoothing,
             subspace=stuck(job.target).subspace if self.hold else None,
+            alone=training.loss == "correlation",
         )
+        problems = [problem._replace(**pace._asdict()) for pace in paces(training, network)]
         if self.discrete:
-            states, status, reached = _iterate(job, problem, neurons.flat())
+            states, status, reached = _iterate(job, problems, neurons.flat())
         else:
             entry = kernels.solve_mean_field
-            states, status, reached = drive(entry, [problem], neurons.flat(), job, rtol=self.rtol, atol=self.atol)
+            states, status, reached = drive(entry, problems, neurons.flat(), job, rtol=self.rtol, atol=self.atol)
         return _trajectory(job, problem, states, status, reached)
 
     def neurons(self, network: Network) -> Particles:
@@ -174,29 +173,48 @@ class MeanFieldFlow:
         Raises
         ------
         InputError
-            For ReLU at a zero start with neither residual nor bias, where it has no derivative.
+            For a zero start with neither residual nor a bias that keeps a neuron off the kink of its σ, where it
+            has no derivative, and for quadrature in plain scaling, which means a number of neurons.
         """
+        N = network.width
         if self.start == "network":
             s = np.sqrt(np.maximum(np.diag(network.R), 0.0))
-            return Particles(network.m, s, network.a, network.b, _equal(network.width))
-        if network.activation.name == "relu" and self.start_norm == 0.0:
-            raise checks.InputError("start_norm=0.0 leaves ReLU at its kink; give a positive start_norm")
-        a, b, weights = network.a, network.b, _equal(network.width)
+            return Particles(network.m, s, N * network.plain_a, network.b, _equal(N))
+        a, b, weights = N * network.plain_a, network.b, _equal(N)
         if self.particles:
+            if network.scaling != "mean_field":
+                raise checks.InputError(
+                    f"particles={self.particles} stand for infinitely many neurons, network.scaling="
+                    f"{network.scaling!r} for a sum over {N}; give the network scaling='mean_field'"
+                )
             a, doubled = np.polynomial.legendre.leggauss(self.particles)
             b, weights = np.full(a.size, float(self.start_bias)), doubled / doubled.sum()
+        if self.start_norm == 0.0 and _at_a_kink(network.activation, b):
+            raise checks.InputError(
+                f"start_norm=0.0 leaves {network.activation.name} at its kink; give a positive start_norm"
+            )
         return Particles(np.zeros((a.size, network.m.shape[1])), np.full(a.size, self.start_norm), a, b, weights)
 
 
-def _iterate(job: Job, problem: kernels.Problem, y: Array) -> tuple[Array, Status, float]:
-    """Return what `drive` does, by single steps of size eta."""
+def _at_a_kink(activation: Activation, x: Array) -> bool:
+    """Whether the derivative jumps at any of the points x."""
+    left, right = activation.derivative(x - NEAR), activation.derivative(x + NEAR)
+    return bool((abs(right - left) > JUMP).any())
+
+
+def _iterate(job: Job, problems: list[kernels.Problem], y: Array) -> tuple[Array, Status, float]:
+    """Return what `drive` does, by single steps of the training's sizes."""
     states, slope, done = np.full((job.steps.size, y.size), np.nan), np.empty_like(y), 0
     status, last = Status.INTERRUPTED, int(job.steps[-1])
+    rates = job.training.rates(job.network)
+    starts = [row.start for row in rates]
+    looks = np.union1d(job.steps, [*np.arange(0, last, STEPS_A_CALL), *(start for start in starts if start < last)])
     with contextlib.suppress(KeyboardInterrupt):
-        for step in np.union1d(job.steps, np.arange(0, last, STEPS_A_CALL)).tolist():
+        for step in looks.tolist():
             if job.stop.is_set():
                 break
-            if not kernels.iterate(problem, job.training.eta, y, slope, step - done, OVERFLOW):
+            phase = bisect.bisect_right(starts, done) - 1
+            if not kernels.iterate(problems[phase], rates[phase].clock, y, slope, step - done, OVERFLOW):
                 status = Status.DIVERGED
                 break
             done = step
@@ -204,42 +222,33 @@ def _iterate(job: Job, problem: kernels.Problem, y: Array) -> tuple[Array, Statu
             job.progress(done / max(last, 1))
         else:
             status = Status.DONE
-    return states, status, job.training.eta * done
+    return states, status, float(job.training.time_at(done))
 
 
-def points_of(target: Target, nodes: int = 16) -> Points:
-    """Lay out the law of z: all 2^P signs, or the tensor Gauss–Hermite rule.
+def paces(training: Training, network: Network) -> list[Pace]:
+    """Return the pace of every phase, per unit of the network's time.
 
-    Raises
-    ------
-    InputError
-        If there would be more than 2^20 points, or fewer nodes than E[h²] needs.
+    A plain network moves by w' = r_w (p E[eσ'x] − d_w w), p' = r_a (E[eσ] − d_a p), b' = r_b p E[eσ'] a step; in
+    a = N p, with f = (1/N) Σ a σ, that is w' = (r_w/N)(a E[eσ'x] − N d_w w), a' = N r_a (E[eσ] − (d_a/N) a).
     """
-    boolean = target.data == "boolean"
-    degree = getattr(target, "degree", 0)  # a teacher network has none
-    if not boolean and nodes <= degree:
-        raise checks.InputError(f"nodes={nodes} is too few for degree {degree}; give {degree + 1} or more")
-    per, P = 2 if boolean else nodes, target.P
-    if per**P > MAX_POINTS:
-        remedy = "take a target of fewer coordinates" + ("" if boolean else " or fewer nodes")
-        raise checks.InputError(f"target has {P} coordinates: {per}^{P} points exceed {MAX_POINTS}; {remedy}")
-    x, w = (np.array([-1.0, 1.0]), np.ones(2)) if boolean else np.polynomial.hermite_e.hermegauss(nodes)
-    which = np.indices((per,) * P).reshape(P, -1)
-    z = np.ascontiguousarray(x[which])
-    return Points(z, np.prod((w / w.sum())[which], axis=0), np.ascontiguousarray(target.evaluate(z.T)))
+    N = network.width
+    return [
+        Pace(row.w / (N * row.clock), N * row.a / row.clock, row.b / (N * row.clock), N * row.decay_w, row.decay_a / N)
+        for row in training.rates(network)
+    ]
 
 
 def problem_of(
     rule: Points,
     activation: Activation,
     weights: Array,
-    training: Training,
+    pace: Pace = UNIT,
     *,
-    decay: tuple[float, float] = (0.0, 0.0),
     smoothing: float = 0.0,
     subspace: Array | None = None,
+    alone: bool = False,
 ) -> kernels.Problem:
-    """Lay out what the kernels read; ``decay`` is (λ_w, λ_a), ``subspace`` an orthonormal basis (k, P) for m'."""
+    """Lay out what the kernels read; ``subspace`` is an orthonormal basis (k, P) for m', ``alone`` means e = h."""
     P, n = rule.z.shape[0], weights.size
     value, slope, spread = np.zeros((3, n, kernels.BLOCK))
     u, error = np.zeros((2, kernels.BLOCK))
@@ -248,11 +257,8 @@ def problem_of(
         act=Act(*activation.arrays()),
         smoothing=float(smoothing),
         held=int(subspace is not None),
-        xi_w=1.0,
-        xi_a=float(training.rate_a / training.eta),
-        xi_b=float(training.eta_b / training.eta),
-        decay_w=float(decay[0]),
-        decay_a=float(decay[1]),
+        alone=int(alone),
+        **pace._asdict(),
         weights=np.ascontiguousarray(weights),
         z=rule.z,
         p=rule.p,
@@ -273,7 +279,8 @@ def _equal(n: int) -> Array:
 
 
 def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    m, _, a, b = unpack(states, problem.weights.size, job.target.P)
+    network = job.network
+    m, s, a, b = unpack(states, problem.weights.size, job.target.P)
     alive = ~np.isnan(states[:, 0])
     values = np.empty(int(alive.sum()))
     kernels.risks(problem, np.ascontiguousarray(states[alive]), values)
@@ -285,8 +292,10 @@ def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Statu
         time=job.time,
         risk=risk,
         m=m,
-        a=a,
-        b=b if problem.xi_b > 0 or np.nan_to_num(b).any() else None,
+        a=a / (network.width * network.unit),
+        b=b if job.training.trains("b") or np.nan_to_num(b).any() else None,
+        q=(m * m).sum(axis=-1) + s * s,
+        weights=None if np.ptp(problem.weights) == 0 else problem.weights,
         status=np.array(int(status)),
         message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",
     )

@@ -43,7 +43,8 @@ def drive(
     problems : sequence
         What the entry reads, one for each phase of the training; the integration restarts at each.
     hopeless : callable, optional
-        Told the integrator's counts and the SGD steps passed; true ends the run as too fast.
+        Told the integrator's counts and the SGD steps passed, both since the phase began; true ends the run as
+        too fast.
 
     Returns
     -------
@@ -54,10 +55,10 @@ def drive(
     states = np.full((times.size, y.size), np.nan)
     reached, done, status = 0.0, 0, Status.DONE
     for problem, end in zip(problems, _ends(job), strict=True):
-        until = times.size if end is None else int(np.searchsorted(times, end, side="right"))
-        if (end is None and done == times.size) or (end is not None and end <= reached):
-            continue
-        grid = times[done:until] if end is None else np.append(times[done:until], end)
+        until = int(np.searchsorted(times, end, side="right"))
+        grid = times[done:until]
+        if grid.size == 0 or grid[-1] < end:
+            grid = np.append(grid, end)
         rows, status, reached = _piece(solve, problem, y, grid, reached, job, rtol, atol, hopeless)
         states[done:until] = rows[: until - done]
         if status is not Status.DONE or until == times.size:
@@ -66,10 +67,11 @@ def drive(
     return states, status, reached
 
 
-def _ends(job: Job) -> list[float | None]:
-    """The time at which each phase ends; None for the last."""
-    stops = [phase.until for phase in job.training.phases]
-    return [None if stop is None else float(job.training.time_at(stop)) for stop in stops]
+def _ends(job: Job) -> list[float]:
+    """The time at which each phase ends, that of the job for the last one and for those it does not reach."""
+    last = int(job.steps[-1])
+    stops = [last if phase.until is None else min(phase.until, last) for phase in job.training.phases]
+    return [float(job.training.time_at(stop)) for stop in stops]
 
 
 def _piece(
@@ -91,15 +93,19 @@ def _piece(
     tableau = tsitouras()
     work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
     status: int = _explicit.RUNNING
+    steps_before = job.training.steps_before
     with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
         while status == _explicit.RUNNING and not job.stop.is_set():
-            passed = float(job.training.steps_before(control[_explicit.TIME]))
-            if hopeless is not None and hopeless(counts, passed):
+            passed = steps_before(control[_explicit.TIME]) - steps_before(start)
+            if hopeless is not None and hopeless(counts, float(passed)):
                 status = Status.TOO_FAST
                 break
             status = solve(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
-            job.progress(min(1.0, control[_explicit.TIME] / max(job.time[-1], 1e-300)))
+            here = min(float(control[_explicit.TIME]), float(times[-1]))  # the last step goes beyond its output
+            job.progress(here / max(job.time[-1], 1e-300))
     states[counts[_explicit.NEXT] :] = np.nan
+    if counts[_explicit.NEXT] == times.size:  # also where only the way beyond the last output diverged
+        status = _explicit.DONE
     if status == _explicit.DONE:
         y[:] = states[-1]
     outcome = Status.INTERRUPTED if status == _explicit.RUNNING else Status(status)
