@@ -225,7 +225,8 @@ def follow_rule(problem, tableau, start, y, control, counts, t_out, work):
     work.k[0] = before[1]
     h = control[TIME] - start
     share = locate(radii, tableau, before[0], work.k, h, work.y)
-    if share <= 1.0:
+    # what comes after the last output may not happen: a phase of the schedule can end there
+    if share <= 1.0 and start + share * h <= t_out[-1]:
         control[TIME] = start + share * h
         y[:] = work.y
         settle(radii, control[TIME], y)
