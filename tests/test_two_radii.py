@@ -70,8 +70,7 @@ def test_a_held_coordinate_only_moves_inward():
         assert slope[0] * a >= 0.0
 
 
-@pytest.mark.parametrize("law", ["gaussian", "boolean"])
-@pytest.mark.parametrize("name", ["erf", "relu"])
+@pytest.mark.parametrize(("name", "law"), [("erf", "gaussian"), ("relu", "boolean")])
 def test_whole_trajectories_and_release_times(law, name):
     """z1 + 0.8 z1z2 in eight coordinates against Heun steps with ∇C by differences."""
     target = Target.parse("z1 + 0.8*z1*z2", data=law)
@@ -80,14 +79,13 @@ def test_whole_trajectories_and_release_times(law, name):
     a, b, times = 0.9, 0.4, np.array([0.2, 0.6, 1.2, 2.5])
     network = Network.from_weights(target, w[None], [a], [b], activation=name)
     out = simulate(target, network, np.append(0.0, times), 0.55, 0.7)
-    theirs, when = naive.flow(naive.velocity_by_differences(name, target, a, b, 16), w, 0.55, 0.7, times, 0.02)
+    theirs, when = naive.flow(naive.velocity_by_differences(name, target, a, b, 16), w, 0.55, 0.7, times, 0.04)
     start = start_of(Job(target, network, Training(eta=1.0, geometry=TwoRadii(0.55, 0.7)), np.array([0])))
     assert start.followed[0].size > 0
-    print(when, out.events['release'], abs(out.m[1:,0]-theirs[:,:2]).max(), theirs)
     assert np.isfinite(when[:2]).any()
-    assert out.events["release"][0] == pytest.approx(when[:2], abs=0.021, nan_ok=True)  # they see it a step late
-    assert out.m[1:, 0] == pytest.approx(theirs[:, :2], abs=0.02)
-    assert out.q[1:, 0] == pytest.approx((theirs**2).sum(axis=1), abs=0.03)
+    assert out.events["release"][0] == pytest.approx(when[:2], abs=0.041, nan_ok=True)  # seen a step late
+    assert out.m[1:, 0] == pytest.approx(theirs[:, :2], abs=6e-3)
+    assert out.q[1:, 0] == pytest.approx((theirs**2).sum(axis=1), abs=0.02)
 
 
 def test_release_time_and_growth_have_closed_forms():
