@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from odesim._jit import kernel
+from odesim.activations._normal import distribution
 from odesim.sgd._random import GROUP, INPUTS, draw_group
 
 
@@ -38,15 +39,29 @@ def length(u):
 
 
 @kernel
+def touch(L, u, gap):
+    """Return exp(−2 gap/v), v the variance rate of the noise along u; 0 without noise."""
+    variance, size = 0.0, length(u)
+    for k in range(u.size):
+        along = 0.0
+        for r in range(u.size):
+            along += L[r, k] * u[r]
+        variance += along * along
+    variance /= size * size + 1e-300
+    return math.exp(-2.0 * gap / variance) if variance > 0.0 else 0.0
+
+
+@kernel
 def escapes(series, decay, L, start, seeds, level, horizon, accuracy, out):
     """Fill the time of every run at which |u| first reaches ``level``, infinity if that is beyond ``horizon``.
 
-    A step moves u by less than the share ``accuracy`` of 1 + |u|, and its noise has less than that share of
-    (1 + |u|)² for its variance. Within the last one |u| is taken as linear.
+    With x the smaller of 1 + |u| and the level, a step moves u by less than the share ``accuracy`` of x, and its
+    noise has less than that share of x² for its variance. That |u| went to the level and back within a step has the
+    chance exp(−2 (level − |u|)(level − |u'|)/variance) of a Brownian bridge, variance that of the radial noise.
     """
     n = start.shape[1]
     u, trial, one, two, push = np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n)
-    scratch, normals = np.empty((2 * GROUP, n), np.uint32), np.empty((GROUP, n))
+    scratch, normals = np.empty((2 * GROUP, n + 1), np.uint32), np.empty((GROUP, n + 1))
     spread = 0.0
     for r in range(n):
         for k in range(n):
@@ -57,7 +72,7 @@ def escapes(series, decay, L, start, seeds, level, horizon, accuracy, out):
         out[run] = 0.0 if before >= level else np.inf
         while before < level and s < horizon:
             drift(series, decay, u, one)
-            scale = 1.0 + before
+            scale = min(1.0 + before, level)
             h = accuracy * min(scale / (length(one) + 1e-300), scale * scale / (spread + 1e-300))
             h = min(h, horizon - s + 1e-12 * horizon)
             now = step % GROUP
@@ -75,4 +90,6 @@ def escapes(series, decay, L, start, seeds, level, horizon, accuracy, out):
             after = length(u)
             if after >= level:
                 out[run] = s + h * (level - before) / (after - before)
+            elif distribution(normals[now, n]) < touch(L, u, (level - before) * (level - after) / h):
+                out[run], after = s + 0.5 * h, level
             s, before, step = s + h, after, step + 1
