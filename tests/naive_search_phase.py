@@ -1,4 +1,4 @@
-"""Slow twins of the search phase: the exact chain of one neuron on the sphere, and the mean exit time of a diffusion."""
+"""Slow twins of the search phase: one neuron's exact chain on the sphere, and the mean exit time of a diffusion."""
 
 import math
 

@@ -397,7 +397,9 @@ def test_noise_of_targets_without_a_short_square_is_averaged_over_points():
     m, R = np.array([[0.5, 0.4]]), np.array([0.7])
     ours = noise_alone.gamma(teacher, CATALOGUE["erf"], m, R, np.array([0.2]), 0.1)
     g, w = naive_flow.panels([-12, -6, -3, -1, 0, 1, 3, 6, 12])
-    psi = [np.sum(w * np.exp(-g * g / 2) * naive_flow.slope("erf", m[0] @ x + 0.2 + math.sqrt(0.7) * g) ** 2) for x in z.T]
+    psi = [
+        np.sum(w * np.exp(-g * g / 2) * naive_flow.slope("erf", m[0] @ x + 0.2 + math.sqrt(0.7) * g) ** 2) for x in z.T
+    ]
     expected = np.sum(weights * (teacher.evaluate(z.T) ** 2 + 0.1) * np.array(psi)) * naive_flow.PHI
     assert ours[0] == pytest.approx(expected, rel=0.01)
 
@@ -499,8 +501,8 @@ def test_what_the_finite_step_term_and_teachers_cannot_do_is_refused():
     training = Training(eta=0.01)
     with pytest.raises(InputError, match="not the teacher's 'erf'"):
         CorrelationFlow().simulate(Job(teacher, network, training, np.arange(3)))
+    same = Network.random(teacher, width=2, dim=9)
     with pytest.raises(InputError, match="finite_step=True is unknown for teachers"):
-        same = Network.random(teacher, width=2, dim=9)
         CorrelationFlow(finite_step=True).simulate(Job(teacher, same, training, np.arange(3)))
     other = Network.random(target, width=2, dim=9, activation=TANH)
     with pytest.raises(InputError, match="finite_step=True with tanh"):

@@ -253,9 +253,9 @@ def solve_neuron(problem, tableau, y, control, counts, t_out, out, work, budget)
         before[0] = y
         before[1] = work.k[0]
         status = explicit(rhs_correlation, problem, tableau, y, control, counts, t_out, out, work, 1)
-        if problem.radii.r < NEVER and counts[ACCEPTED] > accepted and status <= DONE:
-            if follow_rule(problem, tableau, start, y, control, counts, t_out, work):
-                status = RUNNING if counts[NEXT] < t_out.size else DONE
+        stepped = problem.radii.r < NEVER and counts[ACCEPTED] > accepted and status <= DONE
+        if stepped and follow_rule(problem, tableau, start, y, control, counts, t_out, work):
+            status = RUNNING if counts[NEXT] < t_out.size else DONE
         if status != RUNNING:
             break
     return status

@@ -59,10 +59,12 @@ class NeuronRun:
 
     @property
     def running(self) -> bool:
+        """Whether there is more to do."""
         return self._status == _explicit.RUNNING
 
     @property
     def status(self) -> Status:
+        """Why it ended."""
         return Status.INTERRUPTED if self.running else Status(self._status)
 
     @property
