@@ -269,7 +269,7 @@ MUTANTS = [
     Mutant(
         "flows/_correlation.py",
         "control[TIME] = start + share * h\n",
-        "",
+        "control[TIME] = start + h\n",
         RULE + "release_time_and_growth_have_closed_forms",
         "event at the end of its step",
     ),
