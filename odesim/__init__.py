@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from odesim.resolve import blocked_terms as blocked_terms
     from odesim.resolve import stable_step as stable_step
     from odesim.runner import run as run
+    from odesim.searching import EscapeTimes as EscapeTimes
+    from odesim.searching import search_phase as search_phase
     from odesim.sgd.full import SGD as SGD
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.symmetry import stuck as stuck
@@ -69,6 +71,7 @@ _ROOMS = {
     "predictions": ("exponents",),
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
     "runner": ("run",),
+    "searching": ("EscapeTimes", "search_phase"),
     "sgd.full": ("SGD",),
     "staircase": ("merged_staircase",),
     "symmetry": ("stuck",),

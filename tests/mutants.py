@@ -27,6 +27,10 @@ CORRELATION = "test_overlap_rules.py::test_every_rule_follows_the_gradient_of_it
 FORMS = "test_overlap_rules.py::test_terms_and_points_are_two_forms_of_one_flow[square-series]"
 STEP = "test_overlap_map.py::test_a_step_is_the_literal_formula[gaussian]"
 SADDLE = "test_overlap_teacher.py::test_the_symmetric_saddle_is_a_fixed_point_of_the_gradient_flow[2]"
+RULE = "test_two_radii.py::test_"
+FINITE = "test_correlation.py::test_finite_steps_add_their_share_to_the_norm"
+ALONE = "test_correlation.py::test_noise_of_a_neuron_alone_is_the_quadrature"
+EXIT = "test_search_phase.py::test_mean_exit_time_is_that_of_the_boundary_problem"
 ORDER = "test_integrate.py::test_order_five_at_the_steps_and_four_between"
 TABLEAU = "test_integrate.py::test_tableau_is_consistent"
 PHILOX = "test_random.py::test_philox_gives_the_published_answers"
@@ -359,6 +363,175 @@ MUTANTS = [
         "biased=network.has_biases",
         "test_kernels_extra.py::test_biases_that_start_at_zero_are_trained",
         "trained biases ignored",
+    ),
+    # ---- the correlation flow and its layerwise rule
+    Mutant(
+        "flows/_correlation.py",
+        "slope * m[r] > 0.0",
+        "slope * m[r] < 0.0",
+        RULE + "a_held_coordinate_only_moves_inward",
+        "held while it is pulled inward",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "mode[r] == HELD and",
+        "mode[r] != KEPT and",
+        RULE + "a_held_coordinate_only_moves_inward",
+        "released coordinate held back",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "if mode[r] == KEPT:\n                q +=",
+        "if mode[r] >= KEPT:\n                q +=",
+        RULE + "velocity_is_the_lemmas",
+        "projection over all coordinates",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "if problem.sphere and mode[r] == KEPT:",
+        "if problem.sphere:",
+        RULE + "velocity_is_the_lemmas",
+        "released coordinates stay on the sphere",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "if r >= P:\n            variance +=",
+        "if r > P:\n            variance +=",
+        RULE + "whole_trajectories_and_release_times[relu-boolean]",
+        "followed coordinate missing in the variance",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "start + share * h <= t_out[-1]",
+        "share * h <= t_out[-1]",
+        RULE + "a_schedule_goes_on_where_it_stopped",
+        "released after the end of a phase",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "control[TIME] = start + share * h\n",
+        "control[TIME] = start + h\n",
+        RULE + "release_time_and_growth_have_closed_forms",
+        "event at the end of its step",
+    ),
+    Mutant(
+        "flows/_correlation.py", "+ 0.5 * gain) * m[r]", "+ gain) * m[r]", FINITE + "[True-erf-gaussian]", "½ of ½gm"
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "(1.0 - problem.sphere * R)",
+        "(1.0 + problem.sphere * R)",
+        FINITE + "[True-erf-gaussian]",
+        "noise swells the sphere",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "curvature = 2.0 * u.sums[2, 0]",
+        "curvature = u.sums[2, 0]",
+        "test_correlation.py::test_a_teacher_is_learned_as_the_function_it_is[False-erf]",
+        "2 of e = 2 ∂C/∂q",
+    ),
+    Mutant(
+        "flows/_two_radii.py",
+        "1.0 / math.sqrt(rest)",
+        "1.0 / rest",
+        RULE + "a_release_can_push_another_over_the_edge",
+        "exponent of the rescaling",
+    ),
+    Mutant(
+        "flows/_two_radii.py",
+        "y[last] *= scale * scale",
+        "y[last] *= scale",
+        RULE + "a_release_can_push_another_over_the_edge",
+        "residual's length for its square",
+    ),
+    Mutant(
+        "flows/_two_radii.py",
+        "        if count == 0:\n            break\n",
+        "        if count == 0 or radii.times[0] == t:\n            break\n",
+        RULE + "a_release_can_push_another_over_the_edge",
+        "no rescaling, no cascade",
+    ),
+    Mutant(
+        "flows/_two_radii.py",
+        "top = max(top, abs(y[i]) - radii.delta)",
+        "top = max(top, y[i] - radii.delta)",
+        RULE + "all_of_a_symmetric_monomial_are_released_at_once[z1*z2*z3]",
+        "clipped on one side only",
+    ),
+    Mutant(
+        "flows/_noise_alone.py",
+        "(k - first) * before / s",
+        "k * before / s",
+        ALONE + "[gaussian-relu]",
+        "Hermite recursion of the step's moments",
+    ),
+    Mutant(
+        "flows/_noise_alone.py",
+        "math.sqrt(0.5 + q[j])",
+        "math.sqrt(1.0 + q[j])",
+        ALONE + "[gaussian-erf]",
+        "variance of σ'²",
+    ),
+    Mutant(
+        "flows/noise_alone.py",
+        "(job.training.batch * row.clock)",
+        "row.clock",
+        "test_correlation.py::test_noise_rate_and_finite_steps_follow_step_size_batch_and_scaling",
+        "batch ignored",
+    ),
+    Mutant(
+        "flows/correlation.py",
+        "float(network.plain_a[j])",
+        "float(network.a[j])",
+        "test_correlation.py::test_noise_rate_and_finite_steps_follow_step_size_batch_and_scaling",
+        "scaling ignored",
+    ),
+    Mutant(
+        "flows/residuals.py",
+        "gram - union @ union.T",
+        "gram",
+        RULE + "residual_gram_matrix_with_followed_coordinates_is_that_of_the_weights",
+        "followed coordinates counted twice",
+    ),
+    # ---- the search phase
+    Mutant("_searching.py", "root = math.sqrt(h)", "root = h", EXIT + "[0.3-5.0]", "noise without its square root"),
+    Mutant(
+        "_searching.py",
+        "out[r] = -decay * u[r]",
+        "out[r] = decay * u[r]",
+        EXIT + "[1.0-3.0]",
+        "sign of the noise's drift",
+    ),
+    Mutant(
+        "_searching.py",
+        "math.exp(-2.0 * gap / variance) if variance > 0.0 else 0.0",
+        "0.0",
+        "test_search_phase.py::test_two_members_diffuse_by_their_covariance",
+        "passages within a step missed",
+    ),
+    Mutant("searching.py", "0.5 * kappa * law.gamma", "kappa * law.gamma", EXIT + "[1.0-3.0]", "½ of ½κΓ"),
+    Mutant("searching.py", "_factor(kappa * law.spread)", "_factor(law.spread)", EXIT + "[0.3-5.0]", "κ dropped"),
+    Mutant(
+        "searching.py",
+        "_inner(p, q) for q in shifted",
+        "float(p is q) * _inner(whole, whole) for q in shifted",
+        "test_search_phase.py::test_matched_polynomials_have_the_known_diffusion[3]",
+        "diffusion without z²",
+    ),
+    Mutant(
+        "searching.py",
+        "2 * a * mixed * third",
+        "a * mixed * third",
+        "test_search_phase.py::test_coefficients_are_averages_over_z_and_an_independent_argument[relu-square-gaussian]",
+        "factor 2 of the square",
+    ),
+    Mutant(
+        "searching.py",
+        "return self.times * dim ** (self.degree / 2 - 1) / size",
+        "return self.times * dim ** (self.degree / 2) / size",
+        "test_search_phase.py::test_a_run_depends_on_its_own_key_alone_and_steps_undo_the_scaling",
+        "exponent of d",
     ),
     # ---- the integrator
     Mutant("integrate/_explicit.py", "t + tableau.c[i] * h", "t + h", ORDER, "time of the stages"),
