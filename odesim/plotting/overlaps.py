@@ -70,8 +70,10 @@ def finish_overlaps(ax: Axes, *trajectories: Trajectory) -> None:
 
 
 def overlap_sizes(trajectory: Trajectory) -> NDArray[np.float64]:
-    """Root sum of squares over the neurons of the overlaps, shape (..., T, P)."""
-    return np.sqrt((trajectory.m**2).sum(axis=-2))
+    """Root sum of squares over the neurons of the overlaps, shape (..., T, P); a mean where neurons have weights."""
+    weights = getattr(trajectory, "weights", None)
+    squares = trajectory.m**2 if weights is None else np.asarray(weights)[:, None] * trajectory.m**2
+    return np.sqrt(squares.sum(axis=-2))
 
 
 def _colours(count: int) -> list[str]:

@@ -1,0 +1,147 @@
+"""When a group of coordinates escapes, to leading order: every neuron alone, from the overlaps it starts with.
+
+As long as the network's output is small and its overlaps are, neuron j feels
+m' = ξ_w a ∂/∂m Σ_S (ĥ_S/√(S!)) m^S c_|S|(q, b), with q and b of the start (Abbe, Boix-Adserà & Misiakiewicz 2023, the
+first phase of Algorithm 1). The groups of the leap path are taken one after the other: the coordinates of earlier
+ones rest where they ended, those of later ones where they started.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim.complexity import LeapPath, LeapStep
+from odesim.network import Network
+from odesim.targets.series import Target
+
+Floats = NDArray[np.float64]
+
+SIZE = 0.5
+"""Length of a neuron's overlaps with a group at which it counts as escaped."""
+
+STRIDE, STRIDES = 0.1, 600
+"""Share of its length that these overlaps may move in one step of the integration, and the steps allowed."""
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """How one group grows, neuron by neuron.
+
+    Attributes
+    ----------
+    step : LeapStep
+        The group.
+    start : float
+        When the coordinates it builds on have escaped, in the time of `grow`.
+    times : array (N,)
+        When each neuron escapes, inf where it does not.
+    at_once : array (N,) of bool
+        Whether a ĥ_S c_|S| m^S summed over the group is positive at its start, which then grows from the first
+        moment; a group of leap 1 grows from any sign.
+    """
+
+    step: LeapStep
+    start: float
+    times: Floats
+    at_once: NDArray[np.bool_]
+
+    @property
+    def first(self) -> float:
+        """Escape of the first neuron."""
+        return float(self.times.min(initial=np.inf))
+
+    @property
+    def typical(self) -> float:
+        """Median escape of the neurons that grow; inf if none does."""
+        grown = self.times[np.isfinite(self.times)]
+        return float(np.median(grown)) if grown.size else float("inf")
+
+
+def grow(target: Target, network: Network, path: LeapPath, *, sphere: bool = False) -> list[Growth]:
+    """Return how each group of the path grows, in units of time in which m' = a ∂C/∂m of the plain network."""
+    from odesim.activations._act import Act
+    from odesim.activations._moments import moments
+
+    m, q = network.m.copy(), (network.m**2).sum(axis=1) + np.diagonal(network.R)
+    if sphere:
+        m, q = m / np.sqrt(q)[:, None], np.ones_like(q)
+    c = np.zeros((target.degree + 3, network.width))
+    moments(Act(*network.activation.arrays()), np.maximum(q, 1e-300), network.b, c)
+    ended: dict[int, float] = {}
+    signs = np.ones(network.width, dtype=bool)
+    out = []
+    for step in path.steps:
+        field = _Field(_part(target, step), network.plain_a, c, step.coordinates)
+        start = max((ended[r] for r in _seen(step)), default=0.0)
+        signs = signs & ((field.value(m) > 0) | (step.leap == 1))
+        m, spent = field.follow(m)
+        growth = Growth(step, start, start + spent, signs)
+        ended |= dict.fromkeys(step.coordinates, growth.typical)
+        out.append(growth)
+    return out
+
+
+def _part(target: Target, step: LeapStep) -> Target:
+    """The terms of one group alone."""
+    series = dict(target.series)
+    return Target(target.data, target.P, tuple((key, series[key]) for key in step.keys))
+
+
+def _seen(step: LeapStep) -> set[int]:
+    """Coordinates of earlier groups that this one's terms hold."""
+    return {i for key in step.keys for i, _ in key} - set(step.coordinates)
+
+
+class _Field:
+    """The drift of the coordinates of one group, all neurons at once."""
+
+    def __init__(self, part: Target, a: Floats, c: Floats, coordinates: tuple[int, ...]) -> None:
+        from odesim.flows._expectation import Series
+
+        self.series, self.a, self.c = Series(*part.arrays()), a, c
+        self.moving = np.array(coordinates)
+
+    def _correlation(self, m: Floats) -> tuple[Floats, Floats]:
+        from odesim.flows._expectation import correlation
+
+        C, by_q, by_b = np.zeros((3, self.a.size))
+        by_m = np.zeros_like(m)
+        correlation(self.series, np.ascontiguousarray(m), self.c, C, by_m, by_q, by_b)
+        return C, by_m
+
+    def value(self, m: Floats) -> Floats:
+        """Return a times the group's part of C (N)."""
+        return self.a * self._correlation(m)[0]
+
+    def drift(self, m: Floats) -> Floats:
+        """Return m' (N, P), 0 for coordinates outside the group."""
+        out = np.zeros_like(m)
+        out[:, self.moving] = self.a[:, None] * self._correlation(m)[1][:, self.moving]
+        return out
+
+    def follow(self, m: Floats) -> tuple[Floats, Floats]:
+        """Integrate until the group's overlaps have length ``SIZE``; return where neurons are, and when (inf: never).
+
+        Runge and Kutta's fourth order with steps of each neuron's own, which share its time to move by
+        ``STRIDE`` of its length. Neurons that do not get there keep their start.
+        """
+        start, m, time = m, m.copy(), np.zeros(self.a.size)
+        for _ in range(STRIDES):
+            length = np.linalg.norm(m[:, self.moving], axis=1)
+            k1 = self.drift(m)
+            speed = np.linalg.norm(k1, axis=1)
+            going = (length < SIZE) & (speed > 0)
+            if not going.any():
+                break
+            # a leap of 1 starts fast from nothing: a stride is at least one of length STRIDE·SIZE/10
+            reach = STRIDE * np.maximum(length, 0.1 * SIZE * (length < 1e-12))
+            h = np.where(going, reach / np.where(speed > 0, speed, 1.0), 0.0)[:, None]
+            k2 = self.drift(m + h / 2 * k1)
+            k3 = self.drift(m + h / 2 * k2)
+            m = m + h / 6 * (k1 + 2 * k2 + 2 * k3 + self.drift(m + h * k3))
+            time += h[:, 0]
+        done = np.linalg.norm(m[:, self.moving], axis=1) >= SIZE
+        return np.where(done[:, None], m, start), np.where(done, time, np.inf)
