@@ -26,6 +26,10 @@ STRIDE, STRIDES = 0.1, 600
 """Share of its length that these overlaps may move in one step of the integration, and the steps allowed."""
 
 
+TINY = 1e-9
+"""Length from which overlaps of 0 set out."""
+
+
 @dataclass(frozen=True, eq=False)
 class Growth:
     """How one group grows, neuron by neuron.
@@ -125,8 +129,9 @@ class _Field:
     def follow(self, m: Floats) -> tuple[Floats, Floats]:
         """Integrate until the group's overlaps have length ``SIZE``; return where neurons are, and when (inf: never).
 
-        Runge and Kutta's fourth order with steps of each neuron's own, which share its time to move by
-        ``STRIDE`` of its length. Neurons that do not get there keep their start.
+        Runge and Kutta's fourth order, each neuron with steps of its own: it moves by at most ``STRIDE`` of its
+        length there, or of what it takes its speed to change, which lets it pass through 0. Neurons that do not
+        get there keep their start.
         """
         start, m, time = m, m.copy(), np.zeros(self.a.size)
         for _ in range(STRIDES):
@@ -136,12 +141,18 @@ class _Field:
             going = (length < SIZE) & (speed > 0)
             if not going.any():
                 break
-            # a leap of 1 starts fast from nothing: a stride is at least one of length STRIDE·SIZE/10
-            reach = STRIDE * np.maximum(length, 0.1 * SIZE * (length < 1e-12))
-            h = np.where(going, reach / np.where(speed > 0, speed, 1.0), 0.0)[:, None]
+            h = np.where(going, self._reach(m, k1, length, speed) / np.where(speed > 0, speed, 1.0), 0.0)[:, None]
             k2 = self.drift(m + h / 2 * k1)
             k3 = self.drift(m + h / 2 * k2)
             m = m + h / 6 * (k1 + 2 * k2 + 2 * k3 + self.drift(m + h * k3))
             time += h[:, 0]
         done = np.linalg.norm(m[:, self.moving], axis=1) >= SIZE
         return np.where(done[:, None], m, start), np.where(done, time, np.inf)
+
+    def _reach(self, m: Floats, k1: Floats, length: Floats, speed: Floats) -> Floats:
+        """How far each neuron may move in one step."""
+        length = np.where(length > 0, length, TINY)
+        probe = 1e-4 * length / np.where(speed > 0, speed, 1.0)
+        change = np.linalg.norm(self.drift(m + probe[:, None] * k1) - k1, axis=1) / probe
+        straight = STRIDE * speed**2 / np.maximum(change, 1e-300)
+        return np.minimum(STRIDE * SIZE, np.maximum(STRIDE * length, np.minimum(2 * length, straight)))

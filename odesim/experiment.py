@@ -97,7 +97,7 @@ class Experiment:
         InputError
             For an unknown table or key, by its dotted name with the nearest valid ones, or a bad value.
         """
-        parts = {}
+        parts: dict[str, Any] = {}
         for table, values in tables.items():
             if table not in TABLES:
                 raise InputError(unknown(table, list(TABLES)))

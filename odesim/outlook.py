@@ -145,10 +145,11 @@ def resolvability(target: Any, network: Network, training: Training, *, path: Le
 
     A term h_S reaches the network through c_|S|(q, b) = E[σ^(|S|)] alone, so that a vanishing moment keeps it out
     for ever (`blocked_terms`), and the groups of the leap path are those of what is left. Each group is followed
-    neuron by neuron in the leading order of the correlation flow from this start (`escapes`): m' = a ĥ_S c_|S| ∂m^S/√S!
-    until |m| = ½ there, which takes O(1) for leap 1, log d for leap 2 and d^{(k−2)/2} for leap k ≥ 3. That is what
-    happens while the output is small, as under the correlation loss. Beyond the first group it is an order of magnitude,
-    the earlier overlaps held at ½. The noise gauge ν = d Σ η_w² Γ_jj/B over those steps takes Γ_jj of the start.
+    neuron by neuron in the leading order of the correlation flow from this start (see `escapes`),
+    m' = a ĥ_S c_|S| ∂m^S/√S! until |m| = ½ there, which takes O(1) for leap 1, log d for leap 2 and d^{(k−2)/2} for
+    leap k ≥ 3. That is what happens while the output is small, as under the correlation loss. Beyond the first group
+    it is an order of magnitude, the earlier overlaps held at ½. The noise gauge ν = d Σ η_w² Γ_jj/B over those steps
+    takes Γ_jj of the start.
 
     Parameters
     ----------

@@ -84,7 +84,8 @@ def stable_step(network: Network, target: Any, training: Training | None = None)
 
     One step on a sample changes the network's output there by -error · K, with K = η_w |x|² Σ_j a_j² σ'_j²
     + η_a Σ_j σ_j² + η_b Σ_j a_j² σ'_j² in the plain network, and contracts while K < 2. K is averaged at the start
-    with |x|² = d, enlarged by E[h²]/Σ_j a_j² E[σ_j²] where the output still has to grow, and divided by ``SAFETY``.
+    with |x|² = d, enlarged by E[h²]/(Σ_j |a_j| E[σ_j²]^½)² where the second layer has to grow for even aligned
+    neurons to give E[h²], and divided by ``SAFETY``.
     In a batch of B each sample counts 1/B, and the others together act as the exact gradient does, whose first-layer
     part is at most η_w Σ_j a_j² max(E[σ'_j²], E[σ'_j² G²]). Weight decay adds η·decay. The rates' ratios are those of
     ``training`` (batch 1, eta_a = eta without it), in the largest of its phases. The correlation loss feeds nothing
@@ -93,7 +94,7 @@ def stable_step(network: Network, target: Any, training: Training | None = None)
     training = training or Training(eta=1.0)
     value, slope, spread = _moments(network)
     a = network.plain_a
-    energy, output = target.energy + target.constant**2, float(a**2 @ value)
+    energy, output = target.energy + target.constant**2, float(np.abs(a) @ np.sqrt(value)) ** 2
     growth = max(1.0, energy / output) if output > 0 else 1.0
     batch = float(training.batch)
     first = network.dim / batch * float(a**2 @ slope) + (1 - 1 / batch) * float(a**2 @ np.maximum(slope, spread))
