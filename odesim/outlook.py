@@ -179,7 +179,8 @@ def resolvability(target: Any, network: Network, training: Training, *, path: Le
     groups: tuple[GroupOutlook, ...] = ()
     if training.trains("w") and len(left.series) * network.width <= MOST_WORK:
         rate = _noise(target, network, training, value, slope)
-        growths = grow(left, network, reachable, sphere=training.geometry != "free")
+        with np.errstate(all="ignore"):  # weights of length 0 have moments without bound
+            growths = grow(left, network, reachable, sphere=training.geometry != "free")
         groups = tuple(_outlook(one, k, rate, network, training) for k, one in enumerate(growths))
     return Resolvability(
         blocked=tuple(blocked),
@@ -236,7 +237,7 @@ def _noise(target: Target, network: Network, training: Training, value: Any, slo
 def _outlook(growth: Growth, index: int, rate: float, network: Network, training: Training) -> GroupOutlook:
     k, steps = growth.step.leap, _steps(growth.typical, network, training)
     first = _steps(growth.first, network, training)
-    nu = rate * _squares(steps, network, training) if math.isfinite(steps) else None
+    nu = _finite(rate * _squares(steps, network, training)) if math.isfinite(steps) else None
     calm = k == 1 or (nu is not None and nu < CALM)
     return GroupOutlook(
         label=growth.step.label,
@@ -276,6 +277,7 @@ def _time(steps: float, training: Training) -> float | None:
 
 
 def _finite(value: float) -> float | None:
+    """None for what never happens or is not known."""
     return value if math.isfinite(value) else None
 
 
@@ -305,10 +307,11 @@ def _notes(
         if found.verdict != "free":
             floor = f", risk at least {found.floor:.4g}" if found.floor else ""
             notes.append(f"in the mean-field limit from zero overlaps: {found.verdict}{floor}")
-    if training.loss == "square" and share > LARGE_OUTPUT and reachable.leap > 1:
+    first = reachable.steps[0].leap if reachable.steps else 0
+    if training.loss == "square" and share > LARGE_OUTPUT and first > 1:
         notes.append(
-            f"the start's output is not small (E f^2 / E h^2 = {share:.2g}): it is unlearned first, "
-            "which can delay escapes or prevent them"
+            f"the start's output is not small (E f^2 / E h^2 = {share:.2g}) and is unlearned before anything is learned: "
+            "escapes can come later, or never if the second layer is trained"
         )
     return notes
 
