@@ -145,7 +145,7 @@ class _Field:
             k2 = self.drift(m + h / 2 * k1)
             k3 = self.drift(m + h / 2 * k2)
             m = m + h / 6 * (k1 + 2 * k2 + 2 * k3 + self.drift(m + h * k3))
-            time += h[:, 0]
+            time += h[:, 0] * _inside(length, np.linalg.norm(m[:, self.moving], axis=1))
         done = np.linalg.norm(m[:, self.moving], axis=1) >= SIZE
         return np.where(done[:, None], m, start), np.where(done, time, np.inf)
 
@@ -156,3 +156,9 @@ class _Field:
         change = np.linalg.norm(self.drift(m + probe[:, None] * k1) - k1, axis=1) / probe
         straight = STRIDE * speed**2 / np.maximum(change, 1e-300)
         return np.minimum(STRIDE * SIZE, np.maximum(STRIDE * length, np.minimum(2 * length, straight)))
+
+
+def _inside(before: Floats, after: Floats) -> Floats:
+    """Share of a step up to length ``SIZE``, the length taken as linear in it."""
+    over = (after > SIZE) & (before < SIZE)
+    return np.where(over, (SIZE - before) / np.where(over, after - before, 1.0), 1.0)

@@ -310,7 +310,7 @@ def _notes(
     first = reachable.steps[0].leap if reachable.steps else 0
     if training.loss == "square" and share > LARGE_OUTPUT and first > 1:
         notes.append(
-            f"the start's output is not small (E f^2 / E h^2 = {share:.2g}) and is unlearned before anything is learned: "
+            f"the start's output is not small (E f^2 / E h^2 = {share:.2g}) and is unlearned before all else: "
             "escapes can come later, or never if the second layer is trained"
         )
     return notes
