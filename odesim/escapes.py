@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 SIZE = 0.5
 """Length of a neuron's overlaps with a group at which it counts as escaped."""
 
-STRIDE, STRIDES = 0.1, 600
-"""Share of its length that these overlaps may move in one step of the integration, and the steps allowed."""
+STRIDE, STRIDES = 0.2, 1000
+"""Share of the time in which its speed changes that a neuron goes in one step of the integration; steps allowed."""
 
 
 TINY = 1e-9
@@ -129,9 +129,9 @@ class _Field:
     def follow(self, m: Floats) -> tuple[Floats, Floats]:
         """Integrate until the group's overlaps have length ``SIZE``; return where neurons are, and when (inf: never).
 
-        Runge and Kutta's fourth order, each neuron with steps of its own: it moves by at most ``STRIDE`` of its
-        length there, or of what it takes its speed to change, which lets it pass through 0. Neurons that do not
-        get there keep their start.
+        Runge and Kutta's fourth order, each neuron with steps of its own, of ``STRIDE`` times what its speed takes to
+        change and at most twice its length, which lets it pass through 0. Neurons that do not get there keep their
+        start.
         """
         start, m, time = m, m.copy(), np.zeros(self.a.size)
         for _ in range(STRIDES):
@@ -155,7 +155,7 @@ class _Field:
         probe = 1e-4 * length / np.where(speed > 0, speed, 1.0)
         change = np.linalg.norm(self.drift(m + probe[:, None] * k1) - k1, axis=1) / probe
         straight = STRIDE * speed**2 / np.maximum(change, 1e-300)
-        return np.minimum(STRIDE * SIZE, np.maximum(STRIDE * length, np.minimum(2 * length, straight)))
+        return np.minimum(np.minimum(STRIDE * SIZE, 2 * length), straight)
 
 
 def _inside(before: Floats, after: Floats) -> Floats:
