@@ -56,7 +56,7 @@ def _message(degree: int, terms: list[BlockedTerm], most: int = 3) -> str:
     named = ", ".join(one.label for one in terms[:most])
     rest = f" and {len(terms) - most} more of degree {degree}" if len(terms) > most else ""
     others = [name for name, kind in CATALOGUE.items() if not _vanishes(kind, degree, False)]
-    swap = f", or another activation ({', '.join(others)})" if others else ""
+    swap = f", or another activation ({', '.join(others[:4])})" if others else ""
     return (
         f"{named}{rest} cannot be learned: the moment c_{degree} vanishes for {terms[0].activation} without biases; "
         f"give biases (--biases 1, Network.random(biases=1.0)){swap}"
@@ -72,10 +72,11 @@ def blocked_terms(target: Target, network: Network, training: Training) -> list[
     Terms of degree 1 are never blocked.
     """
     biased, kind = network.has_biases or training.trains("b"), network.activation
+    sphere = training.geometry == "sphere"
     return [
         BlockedTerm(term, target.label(term), sum(term), kind.name)
         for term in sorted(target.terms, key=lambda term: (sum(term), term))
-        if _vanishes(kind, sum(term), biased)
+        if _vanishes(kind, sum(term), biased, sphere)
     ]
 
 
@@ -112,10 +113,10 @@ def stable_eta_d(network: Network, target: Any, training: Training) -> float:
     return float(f"{eta * network.dim:.1e}")
 
 
-def _vanishes(kind: Activation, degree: int, biased: bool) -> bool:
-    """Whether c_degree(q, b) = 0 for all q, and for all b where ``biased``; an odd function has no mean either."""
+def _vanishes(kind: Activation, degree: int, biased: bool, sphere: bool = False) -> bool:
+    """Whether c_degree(q, b) = 0 for all q (q = 1 on the ``sphere``), and for all b where ``biased``."""
     if hasattr(kind, "vanishes"):
-        return bool(kind.vanishes(degree, biased))
+        return bool(kind.vanishes(degree, biased, sphere))
     if biased:
         return False
     if degree > 0:
