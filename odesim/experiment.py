@@ -172,8 +172,12 @@ class Experiment:
 
     @cached_property
     def outlook(self) -> Resolvability:
-        """What can be expected of the run, see `resolvability`."""
-        return resolvability(self.start.target, self.start.network, self.start.training)
+        """What can be expected of the run, see `resolvability`; the correlation flow feels no output of the network."""
+        start = self.start
+        training = start.training
+        if self.dynamics.name == "correlation":
+            training = dataclasses.replace(training, loss="correlation")
+        return resolvability(start.target, start.network, training, path=start.path)
 
     def run(self, progress: bool | None = None, ready: Callable[[str, Trajectory], None] | None = None) -> Result:
         """Run SGD and the flow that ``dynamics`` names from the same weights, and compare.

@@ -133,7 +133,10 @@ class Resolvability:
     def _group_lines(self) -> list[str]:
         if not self.groups:
             return []
-        head = "expected escapes (each neuron alone, leading order; later groups are orders of magnitude):"
+        head = (
+            "expected escapes from the network's start (each neuron alone, leading order; later groups are orders of "
+            "magnitude):"
+        )
         room = max(len(_short(one.label)) for one in self.groups[:MOST_LINES])
         lines = [head, *(_line(one, room) for one in self.groups[:MOST_LINES])]
         rest = len(self.groups) - MOST_LINES
@@ -338,7 +341,7 @@ def _line(one: GroupOutlook, room: int) -> str:
     share = f"{100 * one.neurons:.0f} % of the neurons"
     if one.at_once < one.neurons:
         share += f" ({100 * one.at_once:.0f} % at once)"
-    when = f"t ~ {one.time:.3g} (first {one.first_time:.3g}), step {_count(one.step)}, growing like {one.law}"
+    when = f"t ~ {one.time:.3g} (first {one.first_time:.3g}), O({one.law}), step {_count(one.step)}"
     noise = (
         "" if one.noise_gauge is None or one.leap == 1 else f"; noise gauge {one.noise_gauge:.2g}{ADVICE[one.trust]}"
     )

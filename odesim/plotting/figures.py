@@ -68,14 +68,14 @@ def _table(settings: dict[str, Any], name: str) -> dict[str, Any]:
     return table if isinstance(table, dict) else {}
 
 
-def draw(ax: Axes, steps: NDArray[np.int64], values: Floats, colour: str, label: str = "") -> None:
+def draw(ax: Axes, steps: NDArray[np.int64], values: Floats, colour: str, label: str = "", width: float = 1.8) -> None:
     """Draw a single run (T,) as a line, an ensemble (S, T) as its median over bands of 25–75 % and 10–90 %.
 
     ``label`` names the line in the legend, and the bands with it unless it is empty.
     """
     x, values = steps[1:], values[..., 1:]  # step 0 has no place on a logarithmic axis
     if values.ndim == 1:
-        ax.plot(x, values, color=colour, lw=1.8, label=label or None, zorder=4)
+        ax.plot(x, values, color=colour, lw=width, label=label or None, zorder=4)
         return
     low, q25, median, q75, high = quantile_of_runs(values, [0.1, 0.25, 0.5, 0.75, 0.9])
     named = bool(label) and values.shape[0] > 1

@@ -40,7 +40,7 @@ def plot_simulation(trajectory: Trajectory, path: LeapPath | None = None, *, rul
     if path is not None:
         draw_levels(upper, path)
     shade(upper, plateaus, predicted=path is not None)
-    finish_risk(upper, trajectory, path=path)
+    finish_risk(upper, trajectory, path=path, headroom=1.25)  # so that the legend hides no level
     draw_overlaps(lower, trajectory, named=True)
     for flat in plateaus:
         lower.axvspan(max(flat.start_step, 0.5), flat.end_step, color=INK, alpha=0.09, lw=0, zorder=0)
