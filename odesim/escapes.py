@@ -20,7 +20,7 @@ from odesim.targets.series import Target
 Floats = NDArray[np.float64]
 
 SIZE = 0.5
-"""Length of a neuron's overlaps with a group at which it counts as escaped."""
+"""Length of a neuron's overlaps with a group at which it counts as escaped; the root of their start above ¼."""
 
 STRIDE, STRIDES = 0.2, 1000
 """Share of the time in which its speed changes that a neuron goes in one step of the integration; steps allowed."""
@@ -134,19 +134,20 @@ class _Field:
         start.
         """
         start, m, time = m, m.copy(), np.zeros(self.a.size)
+        size = np.maximum(SIZE, np.sqrt(np.linalg.norm(m[:, self.moving], axis=1)))
         for _ in range(STRIDES):
             length = np.linalg.norm(m[:, self.moving], axis=1)
             k1 = self.drift(m)
             speed = np.linalg.norm(k1, axis=1)
-            going = (length < SIZE) & (speed > 0)
+            going = (length < size) & (speed > 0)
             if not going.any():
                 break
             h = np.where(going, self._reach(m, k1, length, speed) / np.where(speed > 0, speed, 1.0), 0.0)[:, None]
             k2 = self.drift(m + h / 2 * k1)
             k3 = self.drift(m + h / 2 * k2)
             m = m + h / 6 * (k1 + 2 * k2 + 2 * k3 + self.drift(m + h * k3))
-            time += h[:, 0] * _inside(length, np.linalg.norm(m[:, self.moving], axis=1))
-        done = np.linalg.norm(m[:, self.moving], axis=1) >= SIZE
+            time += h[:, 0] * _inside(length, np.linalg.norm(m[:, self.moving], axis=1), size)
+        done = np.linalg.norm(m[:, self.moving], axis=1) >= size
         return np.where(done[:, None], m, start), np.where(done, time, np.inf)
 
     def _reach(self, m: Floats, k1: Floats, length: Floats, speed: Floats) -> Floats:
@@ -158,7 +159,7 @@ class _Field:
         return np.minimum(np.minimum(STRIDE * SIZE, 2 * length), straight)
 
 
-def _inside(before: Floats, after: Floats) -> Floats:
-    """Share of a step up to length ``SIZE``, the length taken as linear in it."""
-    over = (after > SIZE) & (before < SIZE)
-    return np.where(over, (SIZE - before) / np.where(over, after - before, 1.0), 1.0)
+def _inside(before: Floats, after: Floats, size: Floats) -> Floats:
+    """Share of a step up to length ``size``, the length taken as linear in it."""
+    over = (after > size) & (before < size)
+    return np.where(over, (size - before) / np.where(over, after - before, 1.0), 1.0)

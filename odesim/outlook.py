@@ -351,9 +351,11 @@ def _line(one: GroupOutlook, room: int) -> str:
 ADVICE = {"ode": "", "medians": " (compare medians)", "chain": " (escapes are random: compare medians)"}
 
 
-def _short(label: str, most: int = 2) -> str:
+def _short(label: str, most: int = 2, room: int = 40) -> str:
+    """Keep the first terms of a long sum, and the beginning of a long term."""
     terms = label.split(" + ")
-    return label if len(terms) <= most else " + ".join(terms[:most]) + f" + {len(terms) - most} more"
+    text = label if len(terms) <= most else " + ".join(terms[:most]) + f" + {len(terms) - most} more"
+    return text if len(text) <= room else text[: room - 3] + "..."
 
 
 def _count(steps: float) -> str:

@@ -76,8 +76,10 @@ def slow_growth(target, network, step, m0, j, horizon):
                     out[place] += scale * term[r] * np.prod(m**powers)
         return out
 
+    size = max(SIZE, math.sqrt(np.linalg.norm(m0[free])))
+
     def reached(t, u):
-        return np.linalg.norm(u) - SIZE
+        return np.linalg.norm(u) - size
 
     reached.terminal = True
     found = solve_ivp(drift, (0, horizon), m0[free], events=reached, rtol=1e-9, atol=1e-12)
@@ -249,6 +251,12 @@ def test_a_target_without_series_has_a_stable_step_alone():
     assert found.groups == found.terms == ()
     assert found.eta == stable_step(network, Taught(), Training(eta=0.1))
     json.dumps(found.as_dict(), allow_nan=False)
+
+
+def test_a_group_of_many_coordinates_does_not_count_as_escaped_at_its_start():
+    (group,) = outlook(" + ".join(f"z{i}*z{i + 1}" for i in range(1, 60)), activation="relu").groups
+    assert group.first_time > 0
+    assert "more" in outlook(" + ".join(f"z{i}*z{i + 1}" for i in range(1, 60)), activation="relu").text()
 
 
 def test_large_targets_are_not_followed():

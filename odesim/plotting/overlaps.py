@@ -56,7 +56,7 @@ def draw_overlaps(ax: Axes, trajectory: Trajectory, *, named: bool) -> None:
     sizes = overlap_sizes(trajectory)
     colours = _colours(sizes.shape[-1])
     for r, colour in enumerate(colours):
-        draw(ax, trajectory.steps, sizes[..., r], colour, width=1.6 + 2.4 * (1 - (r + 1) / len(colours)))
+        draw(ax, trajectory.steps, sizes[..., r], colour, width=1.6 + 1.8 * (1 - (r + 1) / len(colours)))
         if named:
             ax.plot([], [], color=colour, lw=2.5, label=f"z{r + 1}")
 
