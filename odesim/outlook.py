@@ -151,8 +151,11 @@ def resolvability(target: Any, network: Network, training: Training, *, path: Le
     neuron by neuron in the leading order of the correlation flow from this start (see `escapes`),
     m' = a ĥ_S c_|S| ∂m^S/√S! until |m| = ½ there, which takes O(1) for leap 1, log d for leap 2 and d^{(k−2)/2} for
     leap k ≥ 3. That is what happens while the output is small, as under the correlation loss. Beyond the first group
-    it is an order of magnitude, the earlier overlaps held at ½. The noise gauge ν = d Σ η_w² Γ_jj/B over those steps
-    takes Γ_jj of the start.
+    it is an order of magnitude, the earlier overlaps held at ½. The risk itself passes
+    the middle to the next level when enough neurons have sorted themselves out. In overlap flows of eight erf neurons,
+    d = 100 to 1600, that took 0.6 times as long for z1 and 5 to 7 times for z1*z2*z3 after it (second layer trained),
+    1.1 to 1.8 times for z1*z2*z3 alone (frozen at ±½; trained, it died at d = 400 and nothing was learned).
+    The noise gauge ν = d Σ η_w² Γ_jj/B over those steps takes Γ_jj of the start.
 
     Parameters
     ----------
