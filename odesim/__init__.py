@@ -27,12 +27,15 @@ if TYPE_CHECKING:
     from odesim.isotropy import isoleap_path as isoleap_path
     from odesim.isotropy import relevant_directions as relevant_directions
     from odesim.network import Network as Network
+    from odesim.outlook import Resolvability as Resolvability
+    from odesim.outlook import resolvability as resolvability
     from odesim.plateaus import Plateau as Plateau
     from odesim.plateaus import PlateauRule as PlateauRule
     from odesim.plateaus import find_plateaus as find_plateaus
     from odesim.plotting.comparison import plot_comparison as plot_comparison
     from odesim.plotting.overlaps import plot_overlaps as plot_overlaps
     from odesim.plotting.plateaus import plot_plateaus as plot_plateaus
+    from odesim.plotting.simulation import plot_simulation as plot_simulation
     from odesim.predictions import exponents as exponents
     from odesim.resolve import BlockedTerm as BlockedTerm
     from odesim.resolve import blocked_terms as blocked_terms
@@ -64,10 +67,12 @@ _ROOMS = {
     "generative": ("generative_leap", "sq_leap"),
     "isotropy": ("isoleap", "isoleap_path", "relevant_directions"),
     "network": ("Network",),
+    "outlook": ("Resolvability", "resolvability"),
     "plateaus": ("Plateau", "PlateauRule", "find_plateaus"),
     "plotting.comparison": ("plot_comparison",),
     "plotting.overlaps": ("plot_overlaps",),
     "plotting.plateaus": ("plot_plateaus",),
+    "plotting.simulation": ("plot_simulation",),
     "predictions": ("exponents",),
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
     "runner": ("run",),

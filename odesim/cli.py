@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,7 +15,7 @@ from odesim import __version__
 from odesim.checks import InputError, RunError, choice
 
 if TYPE_CHECKING:
-    from odesim.experiment import Experiment, Result
+    from odesim.experiment import Experiment, Result, Simulation
 
 DONE, ENDED_EARLY, BAD_INPUT = 0, 1, 2
 
@@ -45,24 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def compare(words: list[str]) -> int:
     """Compare: integrate the ODE, run SGD from the same weights, draw, write and print how they agree."""
-    from odesim import files
-    from odesim.resolve import blocked_messages
-
-    flags = parse(_compare_parser(), words)
+    flags = parse(_experiment_parser("compare"), words)
     experiment = _experiment(flags)
-    start = experiment.start
-    out = files.writable_folder(flags.out)
-    if not flags.quiet:
-        print(_heading(start), flush=True)
-    for message in blocked_messages(start.blocked):
-        print(f"odesim: warning: {message}", file=sys.stderr)
+    out = _announce(experiment, flags)
     result = experiment.run(
         progress=False if flags.quiet else None, ready=lambda name, run: run.save(out / f"{name}.npz")
     )
-    _write(result, out)
-    if not flags.quiet:
-        print(f"{result.comparison.text()}\nwritten to {out}")
-    return DONE if result.failure is None else _complain(result.failure, ENDED_EARLY)
+    _write(result, out, "compare.png", _picture_of_comparison)
+    return _report(result.comparison.text(), result.failure, out, flags)
+
+
+def simulate(words: list[str]) -> int:
+    """Simulate: run one dynamics, draw, write and print what its risk did."""
+    flags = parse(_experiment_parser("simulate"), words)
+    experiment = _experiment(flags)
+    out = _announce(experiment, flags)
+    result = experiment.simulate(
+        progress=False if flags.quiet else None, ready=lambda run: run.save(out / "trajectory.npz")
+    )
+    _write(result, out, "simulate.png", _picture_of_simulation)
+    return _report(result.findings.text(), result.failure, out, flags)
 
 
 def leap(words: list[str]) -> int:
@@ -78,7 +80,7 @@ def leap(words: list[str]) -> int:
     return DONE
 
 
-COMMANDS = {"compare": compare, "leap": leap}
+COMMANDS = {"compare": compare, "leap": leap, "simulate": simulate}
 
 
 def _expression(text: str) -> str:
@@ -102,26 +104,51 @@ def _heading(start: Any) -> str:
     return "\n".join([head, *ends, f"  {path.plateau_levels[-1]:.4g} at the end"])
 
 
-def _write(result: Result, out: Path) -> None:
+def _announce(experiment: Experiment, flags: argparse.Namespace) -> Path:
+    """Print what is known before the run; return the folder, which must take files."""
+    from odesim import files
+    from odesim.resolve import blocked_messages
+
+    start = experiment.start
+    out = files.writable_folder(flags.out)
+    if not flags.quiet:
+        print(f"{_heading(start)}\n\n{experiment.outlook.text()}\n", flush=True)
+    for message in blocked_messages(start.blocked):
+        print(f"odesim: warning: {message}", file=sys.stderr)
+    return out
+
+
+def _report(text: str, failure: str | None, out: Path, flags: argparse.Namespace) -> int:
+    """Print what was found, and return the exit code."""
+    if not flags.quiet:
+        print(f"{text}\nwritten to {out}")
+    return DONE if failure is None else _complain(failure, ENDED_EARLY)
+
+
+def _write(result: Result | Simulation, out: Path, picture: str, draw: Callable[[Any], Any]) -> None:
     """Write what stands beside the trajectories; one that fails does not keep the others away."""
     from odesim.files import write_json
 
     writers = [
         lambda: result.experiment.save(out / "config.toml"),
         lambda: write_json(out / "summary.json", result.summary()),
-        lambda: _draw(result, out / "compare.png"),
+        lambda: draw(result).get_figure(root=True).savefig(out / picture, dpi=150),
     ]
     with contextlib.ExitStack() as stack:
         for writer in reversed(writers):
             stack.callback(writer)
 
 
-def _draw(result: Result, path: Path) -> None:
+def _picture_of_comparison(result: Result) -> Any:
     from odesim import plot_comparison
 
-    figure = plot_comparison(result.comparison).get_figure(root=True)
-    assert figure is not None
-    figure.savefig(path, dpi=150)
+    return plot_comparison(result.comparison)
+
+
+def _picture_of_simulation(result: Simulation) -> Any:
+    from odesim import plot_simulation
+
+    return plot_simulation(result.trajectory, result.findings.path, rule=result.experiment.plateaus)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -169,17 +196,35 @@ def _experiment(flags: argparse.Namespace) -> Experiment:
 
 def _value(name: str, text: str) -> Any:
     """Turn text into a value of the kind that the dotted name holds; the experiment checks its bounds."""
-    from odesim.specs import find_option, kind_of
+    from odesim.specs import dynamics_option, find_option, kind_of
 
-    kind = kind_of(find_option(name))
+    kind = "any" if dynamics_option(name) else kind_of(find_option(name))
     if kind == "str":
         return text
     if kind == "bool":
         return choice(name, text.lower(), ("true", "false")) == "true"
+    if kind == "any" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if kind == "tables":
+        return _tables(name, text)
     for number in (int, float):
         with contextlib.suppress(ValueError):
             return number(text)
+    if kind == "any":
+        return text
     raise InputError(f"{name}={text!r} is not a number; give one")
+
+
+def _tables(name: str, text: str) -> Any:
+    """Read a list of tables as TOML writes it in one line."""
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{name}={text!r} is no TOML list of tables, as in [{{until = 100, rate = 0.5}}, {{}}]"
+        ) from error
 
 
 def _flag(name: str, metadata: Any) -> str | None:
@@ -206,7 +251,7 @@ def _top_parser() -> argparse.ArgumentParser:
     text = f"commands: {', '.join(COMMANDS)}; each has its own --help"
     parser = _Parser(
         prog="odesim",
-        usage="odesim compare [EXPR] [options], odesim leap EXPR [options]",
+        usage="odesim compare [EXPR] [options], odesim simulate [EXPR] [options], odesim leap EXPR [options]",
         description="How SGD learns sparse targets, plateau by plateau.",
         epilog=text,
         allow_abbrev=False,
@@ -224,12 +269,17 @@ def _leap_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _compare_parser() -> argparse.ArgumentParser:
+ABOUT = {
+    "compare": "Integrate a flow, run SGD from the same weights, draw, write and print how they agree.",
+    "simulate": "Run one dynamics (--dynamics), draw, write and print what its risk did.",
+}
+
+
+def _experiment_parser(command: str) -> argparse.ArgumentParser:
     """One flag for every field that has one."""
     from odesim.specs import options
 
-    about = "Integrate the ODE, run SGD from the same weights, draw, write and print how they agree."
-    parser = _Parser(prog="odesim compare", description=about, allow_abbrev=False)
+    parser = _Parser(prog=f"odesim {command}", description=ABOUT[command], allow_abbrev=False)
     parser.add_argument(
         "expression",
         nargs="?",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +55,8 @@ def blocked_messages(blocked: Sequence[BlockedTerm]) -> list[str]:
 def _message(degree: int, terms: list[BlockedTerm], most: int = 3) -> str:
     named = ", ".join(one.label for one in terms[:most])
     rest = f" and {len(terms) - most} more of degree {degree}" if len(terms) > most else ""
-    others = [name for name, kind in CATALOGUE.items() if not _vanishes(kind, degree)]
-    swap = f", or another activation ({', '.join(others)})" if others else ""
+    others = [name for name, kind in CATALOGUE.items() if not _vanishes(kind, degree, False)]
+    swap = f", or another activation ({', '.join(others[:4])})" if others else ""
     return (
         f"{named}{rest} cannot be learned: the moment c_{degree} vanishes for {terms[0].activation} without biases; "
         f"give biases (--biases 1, Network.random(biases=1.0)){swap}"
@@ -69,49 +71,67 @@ def blocked_terms(target: Target, network: Network, training: Training) -> list[
     odd and so lacks the constant as well, odd for ReLU. Neither gradient nor network ever holds such a term.
     Terms of degree 1 are never blocked.
     """
-    if network.has_biases or training.eta_b > 0:
-        return []
-    kind = network.activation
+    biased, kind = network.has_biases or training.trains("b"), network.activation
+    sphere = training.geometry == "sphere"
     return [
         BlockedTerm(term, target.label(term), sum(term), kind.name)
         for term in sorted(target.terms, key=lambda term: (sum(term), term))
-        if _vanishes(kind, sum(term))
+        if _vanishes(kind, sum(term), biased, sphere)
     ]
 
 
-def stable_step(network: Network, target: Target, training: Training | None = None) -> float:
-    """Return a step size eta at which SGD from this start is stable, on the safe side.
+def stable_step(network: Network, target: Any, training: Training | None = None) -> float:
+    """Return a step size eta at which SGD from this start is stable, on the safe side; inf where every one is.
 
-    One step on a sample changes the network's output there by -eta * error * K, with K = |x|^2 sum_j a_j^2
-    sigma'_j^2 + kappa_a sum_j sigma_j^2, and contracts while eta * K < 2. K is averaged at the start with
-    |x|^2 = d, enlarged by E[h^2]/sum_j a_j^2 E[sigma_j^2] where the output still has to grow, and divided by
-    ``SAFETY``. kappa_a = eta_a/eta, 1 without ``training``.
+    One step on a sample changes the network's output there by -error · K, with K = η_w |x|² Σ_j a_j² σ'_j²
+    + η_a Σ_j σ_j² + η_b Σ_j a_j² σ'_j² in the plain network, and contracts while K < 2. K is averaged at the start
+    with |x|² = d, enlarged by E[h²]/(Σ_j |a_j| E[σ_j²]^½)² where the second layer has to grow for even aligned
+    neurons to give E[h²], and divided by ``SAFETY``.
+    In a batch of B each sample counts 1/B, and the others together act as the exact gradient does, whose first-layer
+    part is at most η_w Σ_j a_j² max(E[σ'_j²], E[σ'_j² G²]). Weight decay adds η·decay. The rates' ratios are those of
+    ``training`` (batch 1, eta_a = eta without it), in the largest of its phases. The correlation loss feeds nothing
+    back, so that only decay can then be unstable.
     """
-    kappa = 1.0 if training is None else training.rate_a / training.eta
-    value, slope = _second_moments(network)
-    output = float(network.a**2 @ value)
-    energy = target.energy + target.constant**2
+    training = training or Training(eta=1.0)
+    value, slope, spread = _moments(network)
+    a = network.plain_a
+    energy, output = target.energy + target.constant**2, float(np.abs(a) @ np.sqrt(value)) ** 2
     growth = max(1.0, energy / output) if output > 0 else 1.0
-    curvature = growth * network.dim * float(network.a**2 @ slope) + kappa * float(value.sum())
-    return 2.0 / (SAFETY * curvature)
+    batch = float(training.batch)
+    first = network.dim / batch * float(a**2 @ slope) + (1 - 1 / batch) * float(a**2 @ np.maximum(slope, spread))
+    worst = 0.0
+    for row in training.rates(network):
+        feedback = growth * row.w * first + row.a * float(value.sum()) + row.b * float(a**2 @ slope)
+        decay = max(row.w * row.decay_w, row.a * row.decay_a)
+        worst = max(worst, decay + (feedback if training.loss == "square" else 0.0))
+    return 2.0 * training.eta / (SAFETY * worst) if worst > 0 else math.inf
 
 
-def stable_eta_d(network: Network, target: Target, training: Training) -> float:
+def stable_eta_d(network: Network, target: Any, training: Training) -> float:
     """Return eta * dim to try after ``training`` diverged: stable, at most a quarter of it, two digits."""
     eta = min(stable_step(network, target, training), training.eta / 4)
     return float(f"{eta * network.dim:.1e}")
 
 
-def _vanishes(kind: Activation, degree: int) -> bool:
-    """Whether c_degree(q, b = 0) = 0 for all q; an odd function has no mean either."""
+def _vanishes(kind: Activation, degree: int, biased: bool, sphere: bool = False) -> bool:
+    """Whether c_degree(q, b) = 0 for all q (q = 1 on the ``sphere``), and for all b where ``biased``."""
+    if hasattr(kind, "vanishes"):
+        return bool(kind.vanishes(degree, biased, sphere))
+    if biased:
+        return False
     if degree > 0:
         return kind.blocks(degree)
     points = np.array([0.7, 1.9])
     return bool(np.allclose(kind.function(-points), -kind.function(points), rtol=1e-12))
 
 
-def _second_moments(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """E[sigma^2] and E[sigma'^2] of every neuron at the start, by the trapezoid rule in G on [-8, 8].
+def second_moments(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """E[sigma^2] and E[sigma'^2] of every neuron at the start."""
+    return _moments(network)[:2]
+
+
+def _moments(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """E[sigma^2], E[sigma'^2] and E[sigma'^2 G^2] of every neuron, by the trapezoid rule in G on [-8, 8].
 
     An even number of nodes keeps them off 0, where ReLU has its kink.
     """
@@ -121,4 +141,5 @@ def _second_moments(network: Network) -> tuple[NDArray[np.float64], NDArray[np.f
     scale = np.sqrt((network.m**2).sum(axis=1) + np.diagonal(network.R))
     x = network.b[:, None] + scale[:, None] * nodes
     kind = network.activation
-    return kind.function(x) ** 2 @ weights, kind.derivative(x) ** 2 @ weights
+    squares = kind.derivative(x) ** 2
+    return kind.function(x) ** 2 @ weights, squares @ weights, squares @ (weights * nodes**2)

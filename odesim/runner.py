@@ -131,8 +131,8 @@ def _check_fit(target: Target, network: Network) -> None:
         )
 
 
-def check_target(target: Target) -> None:
-    """Refuse a target without any term to learn.
+def check_target(target: Any) -> None:
+    """Refuse a target, a series or a teacher network, without anything to learn.
 
     Raises
     ------
@@ -155,6 +155,7 @@ def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
             "activation": network.activation.name,
             "scaling": network.scaling,
             "second_layer": float(np.abs(network.a).max()),
+            "second_layer_smallest": float(np.abs(network.a).min()),
             "biases": float(np.abs(network.b).max()),
         },
         "training": job.training.as_dict(),

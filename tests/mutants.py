@@ -865,4 +865,47 @@ MUTANTS = [
         "test_comparison.py::test_quantile_without_censoring_is_numpys",
         "weight of the wrong neighbour",
     ),
+    # ---- what is known before a run
+    Mutant(
+        "escapes.py",
+        "m + h / 6 * (k1 + 2 * k2 + 2 * k3 +",
+        "m + h / 6 * (k1 + 2 * k2 + k3 +",
+        "test_resolvability.py::test_growth_is_that_of_the_leading_order",
+        "Runge and Kutta's weights",
+    ),
+    Mutant(
+        "escapes.py",
+        "np.minimum(np.minimum(STRIDE * SIZE, 2 * length), straight)",
+        "np.minimum(STRIDE * SIZE, 2 * length)",
+        "test_resolvability.py::test_signs_that_let_neurons_grow",
+        "strides that carry overlaps through 0",
+    ),
+    Mutant(
+        "escapes.py",
+        "(field.value(m) > 0) | (step.leap == 1)",
+        "field.value(m) > 0",
+        "test_resolvability.py::test_signs_that_let_neurons_grow",
+        "a leap of 1 that needs a sign",
+    ),
+    Mutant(
+        "outlook.py",
+        "row.w**2 * min(",
+        "row.w * min(",
+        "test_resolvability.py::test_the_noise_gauge_is_that_of_the_flow",
+        "noise linear in the step size",
+    ),
+    Mutant(
+        "outlook.py",
+        "(network.plain_a**2 * slope)",
+        "(network.a**2 * slope)",
+        "test_resolvability.py::test_both_scalings_say_the_same",
+        "second layer of the wrong scaling",
+    ),
+    Mutant(
+        "resolve.py",
+        "(1 - 1 / batch) * float(",
+        "float(",
+        "test_resolve.py::test_stable_step_of_one_linear_relu_neuron",
+        "the batch's part counted at batch 1",
+    ),
 ]

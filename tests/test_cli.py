@@ -89,7 +89,7 @@ def refused(capsys, *words):
         (["--dim", "abc"], "network.dim='abc'"),
         (["--dim", ""], "network.dim=''"),
         (["--dim"], "--dim"),
-        (["--activation", "tanh"], "network.activation='tanh'"),
+        (["--activation", "swoosh"], "network.activation='swoosh'"),
         (["--biases", "-1"], "network.biases=-1"),
         (["--second-layer", "0"], "network.second_layer=0"),
         (["--steps", "0"], "run.steps=0"),
@@ -164,11 +164,12 @@ def test_help_names_every_flag_with_its_default(capsys):
     text = " ".join(capsys.readouterr().out.split())
     flags = (
         "--dim --width --activation --biases --second-layer --eta --eta-d --eta-a --eta-b --noise --steps "
-        "--points --spacing --seeds --rng --dtype --no-finite-step --out --quiet --set --config --plateau-slope"
+        "--points --spacing --seeds --rng --dtype --no-finite-step --out --quiet --set --config --plateau-slope "
+        "--data --second-layer-law --scaling --batch --loss --decay-w --decay-a --geometry --dynamics"
     )
     for flag in flags.split():
         assert f"{flag} " in text
-    assert "erf or relu (default: erf)" in text
+    assert "such as erf, relu or sigmoid:0.5 (default: erf)" in text
 
 
 @pytest.mark.parametrize(

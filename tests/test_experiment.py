@@ -9,7 +9,8 @@ from hypothesis import given
 
 from odesim.checks import InputError
 from odesim.experiment import Experiment
-from odesim.specs import NetworkSpec, TargetSpec, TrainingSpec, kind_of, options
+from odesim.specs import DynamicsSpec, NetworkSpec, TargetSpec, TrainingSpec, kind_of, options
+from odesim.training import Phase, TwoRadii
 from odesim.trajectory import Status, Trajectory
 
 NUMBERS = [name for name, one in options().items() if kind_of(one) in ("float", "int")]
@@ -58,6 +59,12 @@ def test_the_defaults_are_the_demo():
             "run.steps": st.integers(1, 10**12),
             "run.finite_step": st.booleans(),
             "run.rng": st.integers(0, 2**62),
+            "network.scaling": st.sampled_from(["plain", "mean_field"]),
+            "training.batch": st.integers(1, 100) | st.sampled_from(["inf", float("inf")]),
+            "training.geometry": st.sampled_from(["free", "sphere", "two_radii:0.3,0.6"]),
+            "training.schedule": st.sampled_from([[], [{"until": 9, "rate": 0.5}, {"w": 0.0}]]),
+            "dynamics.rtol": st.floats(1e-9, 1e-3),
+            "dynamics.log2_samples": st.integers(4, 14),
             "plateaus.slope": st.floats(1e-4, 1),
             "target.expression": st.sampled_from(["z1", "-z1 + z2**2", "sqrt(2)*z1"]),
         },
@@ -95,6 +102,29 @@ def test_a_partial_file_keeps_the_other_defaults(tmp_path):
         ('[run]\nspacing = "cubic"', ["run.spacing='cubic'", "log, linear"]),
         ('[target]\ndata = "cauchy"', ["target.data='cauchy'", "gaussian"]),
         ("[plateaus]\nslope = -1", ["plateaus.slope=-1"]),
+        ('[training]\ngeometry = "torus"', ["training.geometry='torus'", "two_radii:r,delta"]),
+        ('[training]\ngeometry = "two_radii:0.3"', ["training.geometry='two_radii:0.3'", "two_radii:0.3,0.6"]),
+        ('[training]\ngeometry = "two_radii:0.6,0.3"', ["training.geometry.r=0.6 is not below delta=0.3"]),
+        ("[training]\ngeometry = 3", ["training.geometry=3 is not text"]),
+        ("[training]\nbatch = 0", ["training.batch=0", "inf"]),
+        ('[training]\nbatch = "all"', ["training.batch='all'"]),
+        ("[[training.schedule]]\nuntil = 5\n[[training.schedule]]\nuntil = 9", ["training.schedule must end"]),
+        ("[training]\nschedule = [{until=9}, {until=5}, {}]", ["training.schedule has until=[9, 5]"]),
+        ("[training]\nschedule = [{rate=0}]", ["training.schedule[0].rate=0"]),
+        ("[training]\nschedule = [{untill=5}, {}]", ["training.schedule[0].untill is unknown", "until"]),
+        ("[training]\nschedule = 3", ["training.schedule=3", "[[training.schedule]]"]),
+        ("[training]\nschedule = [3]", ["training.schedule[0]=3 is no table"]),
+        ("[network]\nactivation = 3", ["network.activation=3 is not text"]),
+        ('[dynamics]\nname = "chian"', ["dynamics.name='chian'", "overlap"]),
+        ("[dynamics]\nnodes = 3", ["dynamics.nodes is unknown to dynamics overlap", "rtol"]),
+        ('[dynamics]\nname = "mean_field"\nnode = 3', ["dynamics.node is unknown", "did you mean nodes"]),
+        ('[dynamics]\nname = "mean_field"\nnodes = 1', ["dynamics.nodes=1 must be at least 2"]),
+        ('[dynamics]\nname = "mean_field"\nhold = 1', ["dynamics.hold=1 is not true or false"]),
+        ('[dynamics]\nname = "mean_field"\nstart = 1', ["dynamics.start=1 is not text"]),
+        ('[dynamics]\nname = "mean_field"\nstart = "one"', ["dynamics.start='one'", "zero"]),
+        ('[dynamics]\nname = "sgd"\nthreads = 0', ["dynamics.threads=0"]),
+        ("[dynamics]\nrtol = true", ["dynamics.rtol=True is not a number"]),
+        ("[dynamics]\nfinite_step = false", ["dynamics.finite_step", "run.finite_step"]),
         ("[plateaus]\nslop = 1", ["plateaus.slop is unknown", "plateaus.slope"]),
         ("[network\nwidth = 3", ["is not valid TOML", "config.toml"]),
         ("[network]\nwidth = 3\nwidth = 4", ["is not valid TOML", "config.toml"]),
@@ -147,8 +177,8 @@ def test_names_that_do_not_exist_are_refused(name):
 
 
 def test_a_choice_is_checked_when_it_is_made():
-    with pytest.raises(InputError, match=r"network\.activation='tanh'"):
-        NetworkSpec(activation="tanh")
+    with pytest.raises(InputError, match=r"network\.activation='swoosh'"):
+        NetworkSpec(activation="swoosh")
 
 
 def test_one_of_two_spellings_of_the_step_size():
@@ -194,7 +224,7 @@ def test_run_gives_both_trajectories_their_comparison_and_the_experiment(fakes):
     made, seen = fakes(), []
     experiment = small(**{"run.finite_step": False, "run.dtype": "float32", "run.seeds": 3})
     result = experiment.run(ready=lambda name, run: seen.append((name, run)))
-    assert made == [{"dtype": "float32"}, {"finite_step": False}]
+    assert made == [{"finite_step": False}, {"dtype": "float32"}]
     assert [name for name, _ in seen] == ["sgd", "ode"]
     assert [run for _, run in seen] == [result.sgd, result.ode]
     assert result.sgd.seeds == 3
@@ -261,12 +291,55 @@ def test_summary_holds_what_is_promised(fakes):
     assert len(summary["blocked"]) == 1
     assert "z1*z2*z3" in summary["blocked"][0]
     assert Experiment.from_dict(summary["settings"]) == experiment
+    assert [one["term"] for one in summary["resolvability"]["terms"]] == ["z1", "z1*z2*z3"]
     for key in ("floor", "noise_gauge", "noise_gauge_by_escape", "distance", "versions", "seconds"):
         assert key in summary
+
+
+def test_another_dynamics_drops_the_options_of_the_one_before():
+    base = Experiment().replace({"dynamics.name": "mean_field", "dynamics.nodes": 32.0})
+    assert base.dynamics.options == (("nodes", 32),)
+    assert base.replace({"network.dim": 9}).dynamics == base.dynamics
+    assert base.replace({"dynamics.name": "correlation"}).dynamics == DynamicsSpec("correlation")
+    assert base.replace({"dynamics.name": "sgd", "dynamics.threads": 2}).dynamics.options == (("threads", 2),)
+    with pytest.raises(InputError, match=r"dynamics\.nodes is unknown to dynamics overlap"):
+        base.replace({"dynamics.name": "overlap", "dynamics.nodes": 32})
+
+
+def test_text_becomes_what_training_knows():
+    schedule = [{"until": 10, "rate": 0.5}, {"a": 0.0}]
+    changes = {"batch": "inf", "geometry": "two_radii:0.25,0.5", "decay_w": 0.1, "decay_a": 0.2, "schedule": schedule}
+    experiment = small(**{f"training.{name}": value for name, value in changes.items()})
+    training = experiment.start.training
+    assert training.batch == float("inf")
+    assert training.geometry == TwoRadii(0.25, 0.5)
+    assert (training.decay_w, training.decay_a) == (0.1, 0.2)
+    assert training.schedule == (Phase(until=10, rate=0.5), Phase(a=0.0))
+    assert experiment.as_dict()["training"]["schedule"][1] == {"rate": 1.0, "w": 1.0, "a": 0.0, "b": 1.0}
+
+
+def test_defaults_that_hang_on_the_dynamics():
+    for name, scaling, eta_a in (
+        ("overlap", "plain", None),
+        ("correlation", "plain", 0.0),
+        ("mean_field",) * 2 + (None,),
+    ):
+        start = small(**{"dynamics.name": name}).start
+        assert (start.network.scaling, start.training.eta_a) == (scaling, eta_a)
+    given = small(**{"dynamics.name": "correlation", "training.eta_a": 0.1, "network.scaling": "mean_field"}).start
+    assert (given.network.scaling, given.training.eta_a) == ("mean_field", 0.1)
+
+
+def test_compare_takes_any_flow_but_not_sgd():
+    with pytest.raises(InputError, match=r"dynamics\.name='sgd' is no flow to lay over SGD"):
+        small(**{"dynamics.name": "sgd"}).run()
 
 
 def test_an_experiment_is_a_value():
     assert Experiment() == Experiment()
     assert hash(Experiment()) == hash(Experiment())
+    assert hash(small(**{"training.schedule": [{"until": 3}, {}]})) == hash(
+        small(**{"training.schedule": [{"until": 3}, {}]})
+    )
     with pytest.raises(dataclasses.FrozenInstanceError):
         Experiment().target = TargetSpec()

@@ -14,6 +14,7 @@ from odesim.comparison import compare
 from odesim.plotting.comparison import plot_comparison
 from odesim.plotting.overlaps import overlap_sizes, plot_overlaps
 from odesim.plotting.plateaus import _spread, plot_plateaus
+from odesim.plotting.simulation import plot_simulation
 from odesim.trajectory import Trajectory
 
 PATH = SimpleNamespace(plateau_levels=(1.0, 0.5, 0.0), labels=("z1", "z1*z2*z3"))
@@ -109,6 +110,36 @@ def test_panels_on_their_own(seeds, tmp_path):
 def test_overlaps_are_root_sums_of_squares():
     run = story(3)
     np.testing.assert_allclose(overlap_sizes(run), np.linalg.norm(run.m, axis=-2))
+
+
+def test_neurons_with_weights_count_by_them():
+    run = SimpleNamespace(m=np.array([[[3.0], [1.0]]]), weights=np.array([0.25, 0.75]))
+    np.testing.assert_allclose(overlap_sizes(run), np.sqrt([[0.25 * 9 + 0.75]]))
+
+
+@pytest.mark.parametrize("seeds", [None, 3])
+@pytest.mark.parametrize("path", [None, PATH])
+def test_simulation_tells_its_story(seeds, path, tmp_path):
+    ax = plot_simulation(story(seeds, kind="overlap flow"), path)
+    upper, lower = ax.figure.axes
+    said = "\n".join(words(upper))
+    assert ("until z1*z2*z3 is learned" in said) == (path is not None)
+    assert ("not predicted" in said) == (path is not None)
+    assert "detected plateau" in said
+    assert {"z1", "z2", "z3"} <= set(words(lower))
+    title = ax.figure.get_suptitle()
+    assert title == "Learning z1 + z1*z2*z3: overlap flow  (d = 200, N = 4, η·d = 0.1)"
+    low, high = ax.get_ylim()
+    assert low < 0 < 1.2 < high
+    ax.figure.savefig(tmp_path / "x.png")
+    assert (tmp_path / "x.png").read_bytes()[1:4] == b"PNG"
+
+
+def test_time_that_a_schedule_bends_has_no_axis():
+    run = story()
+    bent = Trajectory(run.steps, np.sqrt(run.steps), run.risk, run.m, run.a)
+    assert plot_simulation(run).child_axes
+    assert not plot_simulation(bent).child_axes
 
 
 def test_many_coordinates_keep_distinct_colours():

@@ -7,7 +7,7 @@ from hypothesis import given
 from odesim.network import Network
 from odesim.resolve import blocked_messages, blocked_terms, stable_eta_d, stable_step
 from odesim.targets.series import Target
-from odesim.training import Training
+from odesim.training import Phase, Training
 
 TRAINING = Training(eta=0.01)
 
@@ -108,3 +108,38 @@ def test_stable_step_contracts_on_every_kind_of_start(data, target):
     assert 0 < eta < np.inf
     again = stable_eta_d(network, target, Training(eta=eta))
     assert again <= 1.05 * eta * network.dim / 4
+
+
+def test_batches_allow_larger_steps_up_to_a_bound_without_d():
+    target = Target.parse("z1 + z1*z2*z3")
+    network = Network.random(target, width=8, dim=1000, rng=1)
+    eta = [stable_step(network, target, Training(eta=1.0, eta_a=0.0, batch=B)) for B in (1, 10, 1000, float("inf"))]
+    assert eta[1] == pytest.approx(10 * eta[0], rel=0.1)
+    assert eta[0] < eta[1] < eta[2] < eta[3] < 1001 * eta[0]
+
+
+def test_the_correlation_loss_feeds_nothing_back():
+    target = Target.parse("z1*z2")
+    network = Network.random(target, width=8, dim=100, activation="relu")
+    assert stable_step(network, target, Training(eta=1.0, loss="correlation")) == np.inf
+    decaying = Training(eta=1.0, loss="correlation", decay_w=0.5)
+    assert stable_step(network, target, decaying) == pytest.approx(2 / (4 * 0.5))
+    assert stable_eta_d(network, target, Training(eta=1.0, loss="correlation")) == 25.0
+
+
+def test_trained_biases_and_the_largest_phase_count():
+    target = Target.parse("z1*z2")
+    network = Network.random(target, width=8, dim=10, activation="relu", biases=1.0)
+    base = stable_step(network, target, Training(eta=1.0))
+    assert stable_step(network, target, Training(eta=1.0, eta_b=5.0)) < base
+    doubled = Training(eta=1.0, schedule=(Phase(until=5), Phase(rate=2.0)))
+    assert stable_step(network, target, doubled) == pytest.approx(base / 2)
+
+
+def test_linear_batches_contract_below_the_step_and_grow_beyond_the_edge():
+    """The exact gradient of one linear neuron: f = a <w, x>, error shrinks while eta·(a² + |w|²) < 2."""
+    target = Target.parse("z1")
+    network = Network.from_weights(target, [[1.0, 0.0, 0.0]], [1.0], activation="relu")
+    eta = stable_step(network, target, Training(eta=1.0, eta_a=0.0, batch=float("inf")))
+    # E[σ'²] = 1/2 in every direction: the edge is 2 / (a² / 2) times the bounded spread, SAFETY below it
+    assert eta == pytest.approx(2 / (4 * 0.5 * 2), rel=0.02)

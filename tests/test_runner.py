@@ -74,6 +74,27 @@ def test_a_constant_target_is_refused(start):
         run(Decay(), Target.parse("2"), *start[1:], steps=10)
 
 
+def test_any_target_with_energy_can_be_run(start):
+    class Taught:
+        energy, P, data = 0.5, 3, "gaussian"
+
+        def __str__(self):
+            return "a teacher"
+
+    out = run(Decay(), Taught(), *start[1:], steps=10)
+    assert out.settings["target"] == {"expression": "a teacher", "data": "gaussian"}
+
+
+def test_settings_say_how_the_second_layer_starts():
+    target = Target.parse("z1")
+    network = Network.random(target, width=9, dim=5, second_layer_law="uniform", scaling="mean_field")
+    settings = run(Decay(), target, network, Training(eta=0.1, batch=float("inf")), steps=10).settings
+    assert settings["network"]["scaling"] == "mean_field"
+    assert settings["network"]["second_layer"] == np.abs(network.a).max()
+    assert settings["network"]["second_layer_smallest"] == np.abs(network.a).min()
+    assert settings["training"]["batch"] == "inf"
+
+
 def test_a_network_of_another_target_is_refused(start):
     with pytest.raises(InputError, match=r"network\.m has 3 support coordinates, the target 2"):
         run(Decay(), Target.parse("z1 + z2"), *start[1:], steps=10)

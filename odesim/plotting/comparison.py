@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from odesim.comparison import Comparison
-from odesim.plotting.figures import INK, new_axes, step_axis
+from odesim.plotting.figures import INK, new_axes, step_axis, title
 from odesim.plotting.overlaps import draw_overlaps, finish_overlaps
 from odesim.plotting.plateaus import draw_levels, draw_risk, finish_risk, shade, strip
 
@@ -43,23 +43,8 @@ def plot_comparison(c: Comparison, ax: Axes | None = None) -> Axes:
         lower.axvspan(max(flat.start_step, 0.5), flat.end_step, color=INK, alpha=0.09, lw=0, zorder=0)
     finish_overlaps(lower, c.ode, c.sgd)
     step_axis(lower, c.ode, c.sgd)
-    upper.figure.suptitle(_title(c.ode.settings), fontsize=11)
+    upper.figure.suptitle(title(c.ode.settings, "ODE over SGD"), fontsize=11)
     return upper
-
-
-def _title(settings: dict[str, Any]) -> str:
-    """Say what was learned, by whom and at which rate, as far as the settings tell."""
-    target, network, training = (_table(settings, name) for name in ("target", "network", "training"))
-    what = f"Learning {target['expression']}: " if "expression" in target else ""
-    facts = [f"{mark} = {network[key]}" for mark, key in (("d", "dim"), ("N", "width")) if key in network]
-    if "eta" in training and "dim" in network:
-        facts.append(f"η·d = {training['eta'] * network['dim']:.3g}")
-    return f"{what}ODE over SGD" + (f"  ({', '.join(facts)})" if facts else "")
-
-
-def _table(settings: dict[str, Any], name: str) -> dict[str, Any]:
-    table = settings.get(name)
-    return table if isinstance(table, dict) else {}
 
 
 def _draw_upper(ax: Axes, c: Comparison) -> None:

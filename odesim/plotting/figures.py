@@ -41,22 +41,41 @@ def step_axis(ax: Axes, *trajectories: Trajectory, label: bool = True) -> None:
 
 
 def time_axis(ax: Axes, trajectory: Trajectory) -> None:
-    """Add flow time on the upper side."""
+    """Add flow time on the upper side, where it is a multiple of the steps; a schedule may bend it."""
     if trajectory.steps.size < 2:
         return
     eta = trajectory.time[-1] / trajectory.steps[-1]
+    if not np.allclose(trajectory.time, eta * trajectory.steps, rtol=1e-6):
+        return
     top = ax.secondary_xaxis("top", functions=(lambda s: s * eta, lambda t: t / eta))
     top.set_xlabel("flow time t = η·steps")
 
 
-def draw(ax: Axes, steps: NDArray[np.int64], values: Floats, colour: str, label: str = "") -> None:
+def title(settings: dict[str, Any], what: str) -> str:
+    """Say what was learned, by whom and at which rate, as far as the settings tell."""
+    target, network, training = (_table(settings, name) for name in ("target", "network", "training"))
+    learned = f"Learning {target['expression']}: " if "expression" in target else ""
+    facts = [f"{mark} = {network[key]}" for mark, key in (("d", "dim"), ("N", "width")) if key in network]
+    if network.get("activation") and target.get("data"):
+        facts = [str(network["activation"]), f"{target['data']} data", *facts]
+    if "eta" in training and "dim" in network:
+        facts.append(f"η·d = {training['eta'] * network['dim']:.3g}")
+    return f"{learned}{what}" + (f"  ({', '.join(facts)})" if facts else "")
+
+
+def _table(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    table = settings.get(name)
+    return table if isinstance(table, dict) else {}
+
+
+def draw(ax: Axes, steps: NDArray[np.int64], values: Floats, colour: str, label: str = "", width: float = 1.8) -> None:
     """Draw a single run (T,) as a line, an ensemble (S, T) as its median over bands of 25–75 % and 10–90 %.
 
     ``label`` names the line in the legend, and the bands with it unless it is empty.
     """
     x, values = steps[1:], values[..., 1:]  # step 0 has no place on a logarithmic axis
     if values.ndim == 1:
-        ax.plot(x, values, color=colour, lw=1.8, label=label or None, zorder=4)
+        ax.plot(x, values, color=colour, lw=width, label=label or None, zorder=4)
         return
     low, q25, median, q75, high = quantile_of_runs(values, [0.1, 0.25, 0.5, 0.75, 0.9])
     named = bool(label) and values.shape[0] > 1

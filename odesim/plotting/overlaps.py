@@ -49,17 +49,22 @@ def plot_overlaps(trajectory: Trajectory, ax: Axes | None = None) -> Axes:
 
 
 def draw_overlaps(ax: Axes, trajectory: Trajectory, *, named: bool) -> None:
-    """Draw one curve or band a coordinate; name the coordinates for the legend if asked."""
+    """Draw one curve or band a coordinate; name the coordinates for the legend if asked.
+
+    Curves grow thinner from the first on, so that one beneath another is seen.
+    """
     sizes = overlap_sizes(trajectory)
-    for r, colour in enumerate(_colours(sizes.shape[-1])):
-        draw(ax, trajectory.steps, sizes[..., r], colour)
+    colours = _colours(sizes.shape[-1])
+    for r, colour in enumerate(colours):
+        draw(ax, trajectory.steps, sizes[..., r], colour, width=1.6 + 1.8 * (1 - (r + 1) / len(colours)))
         if named:
             ax.plot([], [], color=colour, lw=2.5, label=f"z{r + 1}")
 
 
 def finish_overlaps(ax: Axes, *trajectories: Trajectory) -> None:
     """Set labels and legend; line styles as in the risk's picture."""
-    ax.set_ylabel("overlap with z$_r$\n(Σ$_j$ m$_{jr}$²)$^{½}$")
+    weight = "" if _weights(trajectories[0]) is None else "w$_j$ "
+    ax.set_ylabel(f"overlap with z$_r$\n(Σ$_j$ {weight}m$_{{jr}}$²)$^{{½}}$")
     ax.set_ylim(bottom=0.0)
     if any(not one.ensemble for one in trajectories):
         ax.plot([], [], color=INK, lw=1.8, label="solid: ODE")
@@ -70,8 +75,15 @@ def finish_overlaps(ax: Axes, *trajectories: Trajectory) -> None:
 
 
 def overlap_sizes(trajectory: Trajectory) -> NDArray[np.float64]:
-    """Root sum of squares over the neurons of the overlaps, shape (..., T, P)."""
-    return np.sqrt((trajectory.m**2).sum(axis=-2))
+    """Root sum of squares over the neurons of the overlaps, shape (..., T, P); a mean where neurons have weights."""
+    weights = _weights(trajectory)
+    squares = trajectory.m**2 if weights is None else weights[:, None] * trajectory.m**2
+    return np.sqrt(squares.sum(axis=-2))
+
+
+def _weights(trajectory: Trajectory) -> NDArray[np.float64] | None:
+    """Weights (N) of neurons that stand for a law of them; None where each counts once."""
+    return getattr(trajectory, "weights", None)
 
 
 def _colours(count: int) -> list[str]:

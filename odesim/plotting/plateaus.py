@@ -110,10 +110,10 @@ def strip(ax: Axes, plateaus: list[Plateau]) -> None:
         )  # fmt: skip
 
 
-def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None) -> None:
-    """Set limits, labels, upper axis and legend."""
+def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None, headroom: float = 1.12) -> None:
+    """Set limits, labels, upper axis and legend; the axis goes up to ``headroom`` times what it shows."""
     levels = path.plateau_levels if path is not None else ()
-    top = 1.12 * max(*levels, *(_height(one) for one in trajectories), 1e-12)
+    top = headroom * max(*levels, *(_height(one) for one in trajectories), 1e-12)
     ax.set_ylim(-0.05 * top, top)
     ax.set_ylabel(RISK_LABEL)
     if path is not None:
