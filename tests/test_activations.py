@@ -235,7 +235,7 @@ def test_polynomials_of_high_degree_are_exact_and_stay_finite():
 def test_smoothed_values_and_their_partials(name):
     u = np.linspace(-2.5, 2.5, 11) + 0.01
     value, slope, spread = np.empty(11), np.empty(11), np.empty(11)
-    for s in (0.0, 1e-7, 0.05, 0.8, 2.5):
+    for s in (0.0, 1e-7, 0.05, 0.8, -0.8, 2.5):
         smoothed(act(name), u, s, 0.0, value, slope, spread)
         g, w = naive.panels([-12, -7, -3, 0, 3, 7, 12], 40)
         assert value == pytest.approx(naive.smoothed(name, u, s * s), abs=1e-11)

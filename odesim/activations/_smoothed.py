@@ -40,7 +40,7 @@ def smoothed_polynomial(act, u, s, value, slope, spread):
 def smoothed_table(act, u, s, value, slope, spread):
     """Fill V, E σ' and E[σ' G] by a rule in G: Gauss–Hermite where s is below the scale of σ, else trapezoid."""
     table, grid = act.table, act.grid
-    g, weights = narrow_rule(act, s)
+    g, weights = narrow_rule(act, abs(s))  # s may cross 0
     value[:] = 0.0
     slope[:] = 0.0
     spread[:] = 0.0
