@@ -172,11 +172,12 @@ def test_starts_beyond_the_radii_release_at_time_zero():
 def test_residual_gram_matrix_with_followed_coordinates_is_that_of_the_weights():
     target = Target.parse("z1*z2")
     rng = np.random.default_rng(2)
-    W = rng.normal(size=(4, 9))
+    W = rng.normal(size=(4, 62))
     network = Network.from_weights(target, W, np.full(4, 0.5), rng.normal(size=4))
-    training = Training(eta=1.0, geometry=TwoRadii(0.5, 0.8))
+    training = Training(eta=1.0, geometry=TwoRadii(0.3, 0.8))
     start = start_of(Job(target, network, training, np.array([0])))
-    assert start.union.shape[1] > 1
+    assert 1 < start.union.shape[1] < 60
+    assert (start.R > 0.5).sum() > 1
     states = [
         np.concatenate([start.m[j], start.followed[j], start.R[j : j + 1]])[None] for j in range(4)
     ]  # nothing released yet
