@@ -9,6 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from odesim.activations.catalogue import Activation as Activation
+    from odesim.activations.catalogue import activation_named as activation_named
     from odesim.checks import InputError as InputError
     from odesim.checks import RunError as RunError
     from odesim.comparison import Comparison as Comparison
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
+    "activations.catalogue": ("Activation", "activation_named"),
     "checks": ("InputError", "RunError"),
     "comparison": ("Comparison", "compare"),
     "complexity": ("information_exponent", "leap", "leap_path"),

@@ -66,14 +66,14 @@ class Growth:
 
 def grow(target: Target, network: Network, path: LeapPath, *, sphere: bool = False) -> list[Growth]:
     """Return how each group of the path grows, in units of time in which m' = a ∂C/∂m of the plain network."""
-    from odesim.activations._act import Act
     from odesim.activations._moments import moments
+    from odesim.activations.handed import act_of
 
     m, q = network.m.copy(), (network.m**2).sum(axis=1) + np.diagonal(network.R)
     if sphere:
         m, q = m / np.sqrt(q)[:, None], np.ones_like(q)
     c = np.zeros((target.degree + 3, network.width))
-    moments(Act(*network.activation.arrays()), np.maximum(q, 1e-300), network.b, c)
+    moments(act_of(network.activation), np.maximum(q, 1e-300), network.b, c)
     ended: dict[int, float] = {}
     signs = np.ones(network.width, dtype=bool)
     out = []

@@ -222,12 +222,12 @@ def _terms(target: Target, blocked: list[BlockedTerm]) -> tuple[tuple[str, bool]
 
 def _output(network: Network, value: Any) -> float:
     """E[f²] at the start, neurons taken as independent but for their means."""
-    from odesim.activations._act import Act
     from odesim.activations._moments import moments
+    from odesim.activations.handed import act_of
 
     q = np.maximum((network.m**2).sum(axis=1) + np.diagonal(network.R), 1e-300)
     c = np.zeros((3, network.width))
-    moments(Act(*network.activation.arrays()), q, network.b, c)
+    moments(act_of(network.activation), q, network.b, c)
     a = network.plain_a
     return float(a**2 @ np.maximum(value - c[0] ** 2, 0.0) + (a @ c[0]) ** 2)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from odesim.activations._act import Act
 from odesim.activations.catalogue import activation_named
+from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.network import Network
 from odesim.targets.series import Target
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def act(name):
     """An activation as kernels see it."""
-    return Act(*activation_named(name).arrays())
+    return act_of(activation_named(name))
 
 
 @st.composite

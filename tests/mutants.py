@@ -229,7 +229,7 @@ MUTANTS = [
     Mutant("flows/_overlap.py", "e.by_m[j, r] - decay * m", "e.by_m[j, r] - m", MEAN_FIELD, "λ_w of m dropped"),
     Mutant("flows/_overlap.py", "problem.decay_a * a[j]", "problem.decay_w * a[j]", MEAN_FIELD, "λ_w for λ_a"),
     Mutant("flows/_overlap.py", "0.0 if alone else a[j]", "a[j]", CORRELATION, "f left in the correlation loss"),
-    Mutant("flows/_overlap.py", "join(problem.joint, 0,", "join(problem.joint, 1,", SADDLE, "risk without the student"),
+    Mutant("flows/_overlap.py", "join(problem.joint, NO,", "join(problem.joint, YES,", SADDLE, "risk without the student"),
     # ---- by points
     Mutant("flows/_overlap_points.py", "e.k1[j] += p * of_1[j]", "e.k1[j] += of_1[j]", FORMS, "weight of the points"),
     Mutant("flows/_overlap_points.py", "0.5 * p * h * c[2, j]", "p * h * c[2, j]", FORMS, "½ of ∂C/∂q"),
@@ -779,8 +779,8 @@ MUTANTS = [
     ),
     Mutant(
         "sgd/full.py",
-        "Act(*target.activation.arrays())",
-        "Act(*job.network.activation.arrays())",
+        "act_of(target.activation)",
+        "act_of(job.network.activation)",
         "test_sgd.py::test_labels_of_a_teacher_come_from_its_own_activation",
         "teacher with the student's activation",
     ),

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._normal import arcsine, distribution2
 from odesim.activations._pairs import pair_sums
 from odesim.activations.catalogue import CATALOGUE, MOST_DEGREE, Activation, activation_named
 from odesim.activations.catalogue import NAMES as CALLED
+from odesim.activations.handed import act_of
 from odesim.checks import InputError
 from odesim.flows._mean_field import smoothed
 from odesim.flows._noise_points import WIDTH, outputs_other, outputs_relu
@@ -219,7 +219,7 @@ def test_polynomials_of_high_degree_are_exact_and_stay_finite():
     """For q = 1 and b = 0 He_n has c_k = √n! δ_kn; K = ρ^n."""
     for degree in (1, 7, MOST_DEGREE):
         activation = Activation.polynomial([0.0] * degree + [1.0])
-        kernel = Act(*activation.arrays())
+        kernel = act_of(activation)
         c = np.zeros((degree + 3, 1))
         moments(kernel, np.ones(1), np.zeros(1), c)
         expected = np.zeros(degree + 3)
@@ -286,7 +286,7 @@ def test_vanishing_moments_are_those_that_vanish():
     for activation in [*map(activation_named, NAMES), *users, *polynomials, activation_named("leaky_relu:-1")]:
         for biased in (False, True):
             c = np.zeros((7, 2))
-            moments(Act(*activation.arrays()), q, np.array([0.37, -0.9]) * biased, c)
+            moments(act_of(activation), q, np.array([0.37, -0.9]) * biased, c)
             for k in range(7):
                 gone = bool(np.max(np.abs(c[k])) < 1e-9)
                 assert activation.vanishes(k, biased) == gone, (activation.name, k, biased)
@@ -312,7 +312,7 @@ def test_a_function_with_kinks(title):
     """Moments and pairs of a table with kinks: by definition on fine panels, and those of ReLU in closed form."""
     function, kinks = KINKED[title]
     activation = Activation.from_function(function, kinks=kinks, name=title)
-    kernel = Act(*activation.arrays())
+    kernel = act_of(activation)
     assert max(activation.error) < 1e-10
     q, b = np.array([0.9, 1e-4]), np.array([0.2, -0.003])
     c = np.zeros((5, 2))
@@ -341,7 +341,7 @@ def test_reported_error_of_a_table_is_its_error():
     activation = Activation.from_function(lambda x: np.tanh(2 * x), name="steep")
     x = np.random.default_rng(8).uniform(-20, 20, 20000)
     value, slope = np.empty(x.size), np.empty(x.size)
-    activate(Act(*activation.arrays()), x, value, slope)
+    activate(act_of(activation), x, value, slope)
     worst = np.max(np.abs(value - np.tanh(2 * x))), np.max(np.abs(slope - 2 / np.cosh(2 * x) ** 2))
     assert worst[0] < 2 * activation.error.value
     assert activation.error.slope / 2 < worst[1] < 2 * activation.error.slope
@@ -351,7 +351,7 @@ def test_reported_error_of_a_table_is_its_error():
 def test_a_table_goes_on_linearly_and_passes_nan_on():
     activation = Activation.from_function(lambda x: 0.1 * x**2, reach=5.0)
     x, value, slope = np.array([7.0, -1e6, 5.0, np.nan, np.inf]), np.empty(5), np.empty(5)
-    activate(Act(*activation.arrays()), x, value, slope)
+    activate(act_of(activation), x, value, slope)
     assert value[:3] == pytest.approx([2.5 + 2.0, 2.5 + 1e6 - 5.0, 2.5])
     assert slope[:3] == pytest.approx([1.0, -1.0, 1.0])
     assert np.isnan(value[3])

@@ -79,15 +79,22 @@ def moments_polynomial(act, q, b, c):
 
 
 @kernel
+def moments_other(act, q, b, c):
+    """Fill c[k, j] for GELU, a polynomial or a table."""
+    if act.code == GELU:
+        moments_gelu(q, b, c)
+    elif act.code == POLYNOMIAL:
+        moments_polynomial(act, q, b, c)
+    else:
+        moments_table(act, q, b, c)
+
+
+@kernel
 def moments(act, q, b, c):
     """Fill c[k, j], k < c.shape[0] >= 2, for this activation."""
     if act.code == ERF:
         moments_erf(q, b, c)
     elif act.code == RELU:
         moments_relu(act.slope, q, b, c)
-    elif act.code == GELU:
-        moments_gelu(q, b, c)
-    elif act.code == POLYNOMIAL:
-        moments_polynomial(act, q, b, c)
     else:
-        moments_table(act, q, b, c)
+        act.moments(act.kind, q, b, c)

@@ -123,19 +123,9 @@ def add_leak(slope, Q, a, b, ka, k1, kb, k12):
 
 
 @kernel
-def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
-    """Fill the four sums for this activation; without biases (``biased`` = 0) kb may be 0 in place of its value."""
-    if act.code == ERF:
-        if biased:
-            pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
-        else:
-            kb[:] = 0.0
-            pairs_erf(Q, a, t, ka, k1, k12)
-    elif act.code == RELU:
-        pairs_relu(Q, a, b, ka, k1, kb, k12)
-        if act.slope != 0.0:
-            add_leak(act.slope, Q, a, b, ka, k1, kb, k12)
-    elif act.code == GELU:
+def pairs_other(act, Q, a, b, ka, k1, kb, k12):
+    """Fill the four sums for GELU, a polynomial or a table."""
+    if act.code == GELU:
         pairs_gelu(Q, a, b, ka, k1, kb, k12)
     else:
         ka[:] = 0.0
@@ -148,3 +138,20 @@ def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
             pairs_kinked(act, Q, a, b, ka, k1, kb, k12)
         else:
             pairs_smooth(act, Q, a, b, ka, k1, kb, k12)
+
+
+@kernel
+def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
+    """Fill the four sums for this activation; without biases (``biased`` = 0) kb may be 0 in place of its value."""
+    if act.code == ERF:
+        if biased:
+            pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
+        else:
+            kb[:] = 0.0
+            pairs_erf(Q, a, t, ka, k1, k12)
+    elif act.code == RELU:
+        pairs_relu(Q, a, b, ka, k1, kb, k12)
+        if act.slope != 0.0:
+            add_leak(act.slope, Q, a, b, ka, k1, kb, k12)
+    else:
+        act.pairs(act.kind, Q, a, b, ka, k1, kb, k12)

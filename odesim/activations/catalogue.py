@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 Function = Callable[[Array], Array]
 
 ERF, RELU, GELU, POLYNOMIAL, TABLE = 0, 1, 2, 3, 4
-"""Codes of `_act.Act`."""
+"""Codes of `_act.Kind`."""
 
 MOST_DEGREE = 64
 """Of a polynomial: √(64!) is 1e44, and moments of neurons with q <= 100 stay below 1e170."""
@@ -171,7 +171,7 @@ class Activation:
         return PRACTICAL_WIDTH[("erf", "relu", "gelu", "polynomial", "table")[self.code]]
 
     def arrays(self) -> tuple[int, float, float, Array, Array]:
-        """Return the fields of `_act.Act`: what kernels read."""
+        """Return the fields of `_act.Kind`: what kernels read."""
         if self.code == POLYNOMIAL:
             return self.code, 0.0, 1.0, self._derivatives(), np.zeros((1, 6))
         table = self.table

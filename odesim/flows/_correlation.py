@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odesim._jit import kernel
+from odesim._jit import YES, kernel
 from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
@@ -151,7 +151,7 @@ def field_by_units(problem, m, R):
             overlap += u.w[k, r] * m[r]
         u.Q[0, k + 1] = overlap
         u.Q[k + 1, 0] = overlap
-    pair_sums(problem.act, problem.b != 0.0, u.Q, u.v, u.b, u.sums[0], u.sums[1], u.sums[2], u.sums[3], u.k12)
+    pair_sums(problem.act, np.int64(problem.b != 0.0), u.Q, u.v, u.b, u.sums[0], u.sums[1], u.sums[2], u.sums[3], u.k12)
     s.C[0] = u.sums[1, 0]
     curvature = 2.0 * u.sums[2, 0]
     for r in range(m.size):
@@ -279,7 +279,7 @@ def risks_by_points(act, z, weights, h, m, R, a, b, out):
                 for r in range(z.shape[1]):
                     u[j] += m[row, j, r] * z[i, r]
             moments(act, q, u, c)
-            pair_sums(act, 1, cov, a, u, t, ka, k1, kb, k12)
+            pair_sums(act, YES, cov, a, u, t, ka, k1, kb, k12)
             inner = 0.5 * h[i] * h[i]
             for j in range(n):
                 inner += a[j] * (0.5 * ka[j] - h[i] * c[0, j])

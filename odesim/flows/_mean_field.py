@@ -16,7 +16,6 @@ from odesim._jit import kernel
 from odesim.activations._act import Act
 from odesim.activations._moments import ERF, RELU
 from odesim.activations._normal import ROOT_2, density, distribution
-from odesim.activations._smoothed import smoothed_other
 from odesim.integrate._explicit import explicit, largest
 
 BLOCK = 512
@@ -101,7 +100,7 @@ def smoothed(act, u, s, smoothing, value, slope, spread):
     elif act.code == RELU:
         smoothed_relu(act.slope, u, s, smoothing, value, slope, spread)
     else:
-        smoothed_other(act, u, s, smoothing, value, slope, spread)
+        act.smoothed(act.kind, u, s, smoothing, value, slope, spread)
 
 
 @kernel

@@ -11,7 +11,6 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim.activations._moments import ERF, RELU
-from odesim.activations._table import activate_other
 
 BLOCK = 256
 WIDTH = 0.05  # of the smoothed step Φ(u/WIDTH): without it ReLU makes the right-hand side discontinuous
@@ -75,7 +74,7 @@ def outputs_relu(leak, lam, aj, f, slope, square):
 @kernel
 def outputs_other(act, lam, aj, f, slope, square):
     """Add a_j σ(λ) to f; fill σ' and its square, for GELU, a polynomial or a table."""
-    activate_other(act, lam, square, slope)
+    act.activate(act.kind, lam, square, slope)
     for i in range(lam.size):
         f[i] += aj * square[i]
         square[i] = slope[i] * slope[i]

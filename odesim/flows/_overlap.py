@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odesim._jit import kernel
+from odesim._jit import NO, YES, kernel
 from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
@@ -189,7 +189,7 @@ def rhs_overlap(problem, t, y, dy):
         for k in range(n):
             dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
     if problem.eta_d > 0.0:
-        fill_gamma(problem.gamma, 0, every_m, every_R, s.Q, a, w, every_b, s.gamma)
+        fill_gamma(problem.gamma, NO, every_m, every_R, s.Q, a, w, every_b, s.gamma)
         for j in range(n):
             for k in range(n):
                 dR[j, k] += problem.eta_d * s.gamma[j, k]
@@ -204,10 +204,10 @@ def risk_overlap(problem, y):
     m, R, a, b = views(n, p, y)
     w = a
     if problem.joined:
-        join(problem.joint, 0, m, R, a, b)
+        join(problem.joint, NO, m, R, a, b)
         m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
     if problem.by_points:
-        sums_over_points(problem.act, 1, problem.grid, m, R, w, b, s.sums)
+        sums_over_points(problem.act, YES, problem.grid, m, R, w, b, s.sums)
     else:
         sums_over_terms(problem.act, problem.biased, 1, problem.series, m, R, w, b, s)
     total = 0.5 * problem.energy
@@ -234,7 +234,7 @@ def noise_rates(problem, states, out):
             join(problem.joint, problem.alone, m, R, a, b)
             m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
         fill_Q(m, R, s.Q, s.q)
-        fill_gamma(problem.gamma, 1, m, R, s.Q, a, w, b, s.gamma)
+        fill_gamma(problem.gamma, YES, m, R, s.Q, a, w, b, s.gamma)
         for j in range(a.size):
             out[i, j] = s.gamma[j, j]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odesim._jit import kernel
+from odesim._jit import YES, kernel
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
 
@@ -75,7 +75,7 @@ def sums_over_points(act, crowd, grid, m, R, w, b, e):
                 u[j] += m[j, r] * z[r]
         moments(act, q, u, c)
         if crowd:
-            pair_sums(act, 1, grid.cov, w, u, t, of_a, of_1, of_b, pairs)
+            pair_sums(act, YES, grid.cov, w, u, t, of_a, of_1, of_b, pairs)
             for j in range(n):
                 e.ka[j] += p * of_a[j]
                 e.k1[j] += p * of_1[j]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations._act import Act
+from odesim.activations.handed import act_of
 from odesim.flows import _correlation as kernels
 from odesim.flows import noise_alone
 from odesim.flows.lone import check_finite_step, cube, fresh, problem_of
@@ -214,7 +214,7 @@ def _risk_of_rows(job: Job, m: Array, gram: Array) -> Array:
         return risk_of(target, network.activation, m, m @ np.swapaxes(m, -1, -2) + gram, a, b)
     z, weights = cube(target.P)
     out = np.empty(m.shape[0])
-    act = Act(*network.activation.arrays())
+    act = act_of(network.activation)
     kernels.risks_by_points(act, z, weights, target.evaluate(z), m, gram, network.plain_a, network.b, out)
     return out
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
+from odesim.activations.handed import act_of
 from odesim.flows import _correlation as kernels
 from odesim.flows._expectation import Series
 from odesim.flows._two_radii import NEVER, Radii
@@ -61,7 +61,7 @@ def problem_of(
     by_terms = kernels.BY_UNITS if teacher else kernels.BY_TERMS
     inner, outer = (radii.r, radii.delta) if radii else (NEVER, NEVER)
     return kernels.Problem(
-        act=Act(*activation.arrays()),
+        act=act_of(activation),
         sphere=int(sphere),
         method=kernels.BY_POINTS if by_points else by_terms,
         a=1.0,

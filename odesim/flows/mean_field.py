@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
+from odesim.activations.handed import act_of
 from odesim.flows import _mean_field as kernels
 from odesim.flows.points import Points, points_of
 from odesim.integrate.drive import OVERFLOW, drive
@@ -256,7 +256,7 @@ def problem_of(
     u, error = np.zeros((2, kernels.BLOCK))
     basis = np.zeros((0, P)) if subspace is None else subspace
     return kernels.Problem(
-        act=Act(*activation.arrays()),
+        act=act_of(activation),
         smoothing=float(smoothing),
         held=int(subspace is not None),
         alone=int(alone),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
+from odesim.activations.handed import act_of
 from odesim.flows import _noise_alone as kernels
 from odesim.flows.lone import CLOSED, cube, normal_points, square_series
 from odesim.job import Job
@@ -87,7 +87,7 @@ def square_moments(activation: Activation, q: Array, b: Array, degree: int) -> A
     q = np.maximum(q, TINY)
     out = np.empty((degree + 1, q.size))
     if activation.name in CLOSED:
-        kernels.square_moments(Act(*activation.arrays()), q, np.ascontiguousarray(b), out)
+        kernels.square_moments(act_of(activation), q, np.ascontiguousarray(b), out)
         return out
     G = np.linspace(-REACH, REACH, NODES)
     values = np.exp(-G * G / 2) * activation.derivative(np.sqrt(q)[:, None] * G + b[:, None]) ** 2

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
-from odesim.activations._act import Act
 from odesim.activations.catalogue import Activation
+from odesim.activations.handed import act_of
 from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt
@@ -74,7 +74,7 @@ def problem_of(
     closed = activation.name == "erf" and points is None and width <= CLOSED_WIDTH and affordable(terms)
     table, table2 = _tables(terms if closed else {(0,) * p: 0.0})
     alone = loss == "correlation"
-    act, crowd = Act(*activation.arrays()), int(not alone or teacher is not None)
+    act, crowd = act_of(activation), int(not alone or teacher is not None)
     return kernels.Problem(
         act=act,
         biased=int(biased),

@@ -17,7 +17,6 @@ import numpy as np
 
 from odesim._jit import FASTMATH, kernel
 from odesim.activations._moments import ERF, RELU
-from odesim.activations._table import activate_other
 from odesim.sgd._random import GROUP
 
 # By comparison: math.isfinite tests x - x, which reassociation turns into 0.
@@ -89,7 +88,7 @@ def activate(act, lam, s, ds):
             ds[j] = 1.0 if lam[j] > 0.0 else act.slope
             s[j] = lam[j] * ds[j]
     else:
-        activate_other(act, lam, s, ds)
+        act.activate(act.kind, lam, s, ds)
 
 
 @kernel

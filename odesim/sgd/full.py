@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
-from odesim.activations._act import Act
+from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _full as kernels
@@ -228,7 +228,7 @@ def _constants(job: Job, index: int) -> tuple[Any, ...]:
     """Return the kernel's arguments that stay the same through one run."""
     seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
     bound = BLOW_UP * _scale(job.network, job.target)
-    return seed, Act(*job.network.activation.arrays()), _rule(job), bound, _source(job)
+    return seed, act_of(job.network.activation), _rule(job), bound, _source(job)
 
 
 def _rule(job: Job) -> kernels.Rule:
@@ -245,9 +245,9 @@ def _source(job: Job) -> Source:
     """Lay out the law of the samples and the target."""
     target, none = job.target, np.zeros(0, dtype=np.int64)
     terms: Any = (none, none, none, np.zeros(0))
-    teacher: Any = (np.zeros((0, 0)), np.zeros(0), Act(*job.network.activation.arrays()))
+    teacher: Any = (np.zeros((0, 0)), np.zeros(0), act_of(job.network.activation))
     if isinstance(target, TeacherTarget):
-        teacher = (target.weights, target.second_layer, Act(*target.activation.arrays()))
+        teacher = (target.weights, target.second_layer, act_of(target.activation))
     else:
         terms = target.arrays()
     return Source(int(target.data == "boolean"), float(job.training.noise), *terms, *teacher)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
 from odesim.activations.catalogue import Activation
+from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.targets.teacher import TeacherTarget
 
@@ -51,7 +53,7 @@ def mixed_risk(teacher: TeacherTarget, activation: Activation, m: Array, Q: Arra
     """
     lead = a.shape[:-1]
     out = np.full(lead, np.nan)
-    act = Act(*activation.arrays())
+    act = act_of(activation)
     power = 0.5 * (teacher.energy + teacher.constant**2)
     for row in np.ndindex(lead):
         parts = m[row], Q[row], a[row], b[row]
@@ -61,7 +63,7 @@ def mixed_risk(teacher: TeacherTarget, activation: Activation, m: Array, Q: Arra
     return out
 
 
-def _correlations(teacher: TeacherTarget, act: Act, m: Array, q: Array, b: Array) -> Array:
+def _correlations(teacher: TeacherTarget, act: Any, m: Array, q: Array, b: Array) -> Array:
     """Return C (N,)."""
     g, weights = _rule()
     size = np.sqrt((teacher.weights**2).sum(axis=1))  # (K,)
@@ -74,7 +76,7 @@ def _correlations(teacher: TeacherTarget, act: Act, m: Array, q: Array, b: Array
     return np.einsum("jkn,kn->j", c[0].reshape(shift.shape), of_teacher)
 
 
-def _square(act: Act, Q: Array, a: Array, b: Array) -> float:
+def _square(act: Any, Q: Array, a: Array, b: Array) -> float:
     """E[f²] = aᵀKa."""
     n = a.size
     t, ka, k1, kb = np.zeros((4, n))

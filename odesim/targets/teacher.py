@@ -139,9 +139,9 @@ class TeacherTarget:
 
     @property
     def _act(self) -> Any:
-        from odesim.activations._act import Act
+        from odesim.activations.handed import act_of
 
-        return Act(*self.activation.arrays())
+        return act_of(self.activation)
 
     def __str__(self) -> str:
         """Say what it is, as in ``erf(z1) + erf(z2)``, σ(x) by its name; long sums are only counted."""
