@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import TypeVar
 
 from odesim import laws
@@ -82,20 +83,37 @@ class Leaps:
         """Largest degree of a term that counts."""
         return max((laws.degree(key) for step in self.path.steps for key in step.keys), default=0)
 
-    @property
+    @cached_property
     def rotated(self) -> bool:
         """Whether the isotropic recursion takes other steps than the path along the axes."""
         if self.isotropic is None:
             return False
         mine = [(step.leap, len(step.coordinates)) for step in self.path.steps]
-        return mine != [(step.leap, len(step.directions)) for step in self.isotropic.steps]
+        return mine != [(step.leap, len(step.axes)) for step in self.isotropic.steps]
 
-    @property
+    @cached_property
     def groups(self) -> list[tuple[int, str]]:
         """Leap and name of each group that SGD enters, in order."""
         if self.isotropic is None or not self.rotated:
             return [(step.leap, coordinates_text(i + 1 for i in step.coordinates)) for step in self.path.steps]
         return [(step.leap, _joined(map(direction_text, step.directions))) for step in self.isotropic.steps]
+
+    @cached_property
+    def covered(self) -> bool:
+        """Whether the theorems cover the target: Gaussian, nested products of He_k, one a step, increasing leaps."""
+        steps = self.path.steps
+        if self.target.data != "gaussian" or self.isotropic is None or self.rotated:
+            return False
+        if any(len(step.keys) > 1 for step in steps):
+            return False
+        keys = [set(step.keys[0]) for step in steps]
+        nested = all(first < second for first, second in itertools.pairwise(keys))
+        return nested and self.increasing
+
+    @cached_property
+    def increasing(self) -> bool:
+        """Whether every group's leap is above that of the one before."""
+        return all(first[0] < second[0] for first, second in itertools.pairwise(self.groups))
 
 
 def exponents(target: Target) -> list[Prediction]:
@@ -227,27 +245,11 @@ def _groups(known: Leaps) -> Iterator[Prediction]:
 
 def _standing(known: Leaps, k: int) -> tuple[str, str]:
     """Status and caveat of a group's rows."""
-    if not _increasing([k for k, _ in known.groups]) and known.effective > 1:
+    if not known.increasing and known.effective > 1:
         return CONJECTURED, MIXED
-    if not _covered(known) or k == 1:
+    if not known.covered or k == 1:
         return CONJECTURED, "by the same scaling argument"
     return PROVED, "layerwise algorithm"
-
-
-def _covered(known: Leaps) -> bool:
-    """Whether the theorems cover the target: Gaussian, nested products of He_k, one a step, increasing leaps."""
-    steps = known.path.steps
-    if known.target.data != "gaussian" or known.isotropic is None or known.rotated:
-        return False
-    if any(len(step.keys) > 1 for step in steps):
-        return False
-    keys = [set(step.keys[0]) for step in steps]
-    nested = all(first < second for first, second in itertools.pairwise(keys))
-    return nested and _increasing([step.leap for step in steps])
-
-
-def _increasing(leaps: list[int]) -> bool:
-    return all(first < second for first, second in itertools.pairwise(leaps))
 
 
 def _batches(known: Leaps) -> Iterator[Prediction]:

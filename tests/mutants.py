@@ -229,7 +229,9 @@ MUTANTS = [
     Mutant("flows/_overlap.py", "e.by_m[j, r] - decay * m", "e.by_m[j, r] - m", MEAN_FIELD, "λ_w of m dropped"),
     Mutant("flows/_overlap.py", "problem.decay_a * a[j]", "problem.decay_w * a[j]", MEAN_FIELD, "λ_w for λ_a"),
     Mutant("flows/_overlap.py", "0.0 if alone else a[j]", "a[j]", CORRELATION, "f left in the correlation loss"),
-    Mutant("flows/_overlap.py", "join(problem.joint, NO,", "join(problem.joint, YES,", SADDLE, "risk without the student"),
+    Mutant(
+        "flows/_overlap.py", "join(problem.joint, NO,", "join(problem.joint, YES,", SADDLE, "risk without the student"
+    ),
     # ---- by points
     Mutant("flows/_overlap_points.py", "e.k1[j] += p * of_1[j]", "e.k1[j] += of_1[j]", FORMS, "weight of the points"),
     Mutant("flows/_overlap_points.py", "0.5 * p * h * c[2, j]", "p * h * c[2, j]", FORMS, "½ of ∂C/∂q"),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from odesim._jit import YES, kernel
+from odesim._jit import kernel
 from odesim.activations._act import Act
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
@@ -259,29 +259,3 @@ def solve_neuron(problem, tableau, y, control, counts, t_out, out, work, budget)
         if status != RUNNING:
             break
     return status
-
-
-@kernel
-def risks_by_points(act, z, weights, h, m, R, a, b, out):
-    """Fill ½E[(h − f)²] of every row of m (T, N, P), R (T, N, N): given z, <v, x> is Gaussian of covariance R."""
-    n = a.size
-    u, q, t, ka, k1, kb = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n)
-    k12, c, cov = np.zeros((n, n)), np.zeros((3, n)), np.zeros((n, n))
-    for row in range(out.size):
-        cov[:] = R[row]
-        for j in range(n):
-            cov[j, j] = max(cov[j, j], TINY)
-            q[j] = cov[j, j]
-        total = 0.0
-        for i in range(h.size):
-            for j in range(n):
-                u[j] = b[j]
-                for r in range(z.shape[1]):
-                    u[j] += m[row, j, r] * z[i, r]
-            moments(act, q, u, c)
-            pair_sums(act, YES, cov, a, u, t, ka, k1, kb, k12)
-            inner = 0.5 * h[i] * h[i]
-            for j in range(n):
-                inner += a[j] * (0.5 * ka[j] - h[i] * c[0, j])
-            total += weights[i] * inner
-        out[row] = total

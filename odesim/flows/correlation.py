@@ -9,23 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations.handed import act_of
 from odesim.flows import _correlation as kernels
 from odesim.flows import noise_alone
-from odesim.flows.lone import check_finite_step, cube, fresh, problem_of
+from odesim.flows.corners import need_few_corners
+from odesim.flows.lone import check_finite_step, fresh, problem_of
 from odesim.flows.neuron_run import NeuronRun
 from odesim.flows.overlap import risk_of
 from odesim.flows.residuals import Start, start_of
 from odesim.job import Job
-from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import TwoRadii
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
-
-MAX_BOOLEAN = 10
-"""Largest number of Boolean support coordinates: each right-hand side sums over 2^P points."""
 
 MAX_WIDTH_OF_Q = 64
 """Largest width whose Q is kept."""
@@ -150,11 +146,8 @@ def _check(job: Job) -> None:
         raise checks.InputError(
             f"training.eta_b={training.eta_b} trains the biases, {frozen}; give eta_b=0, or use OverlapFlow"
         )
-    if target.data == "boolean" and target.P > MAX_BOOLEAN:
-        raise checks.InputError(
-            f"target has {target.P} Boolean coordinates, CorrelationFlow sums over 2^P points up to P={MAX_BOOLEAN}; "
-            "drop coordinates"
-        )
+    if target.data == "boolean":
+        need_few_corners(target.P, "CorrelationFlow")
     if isinstance(target, TeacherTarget) and target.activation != job.network.activation:
         raise checks.InputError(
             f"network.activation={job.network.activation.name!r} is not the teacher's {target.activation.name!r}; "
@@ -195,37 +188,17 @@ def _trajectory(job: Job, start: Start, runs: list[NeuronRun]) -> Trajectory:
 
 def _risk(job: Job, start: Start, states: list[Array], m: Array, ended: NDArray[np.bool_]) -> Array:
     """Population risk (T,), NaN where a neuron has ended."""
-    risk, entries = np.full(job.steps.size, np.nan), job.network.width**2
+    network = job.network
+    risk, entries = np.full(job.steps.size, np.nan), network.width**2
     alive = np.flatnonzero(~ended.any(axis=1))
     pieces = min(alive.size, 1 + alive.size * entries // ENTRIES_AT_ONCE)
     for rows in np.array_split(alive, pieces) if alive.size else ():
         gram = start.rows([one[rows] for one in states])
-        risk[rows] = _risk_of_rows(job, np.ascontiguousarray(m[rows]), gram)
+        now = np.ascontiguousarray(m[rows])
+        a, b = (np.broadcast_to(part, now.shape[:2]) for part in (network.plain_a, network.b))
+        Q = now @ np.swapaxes(now, -1, -2) + gram
+        risk[rows] = risk_of(job.target, network.activation, now, Q, a, b)
     return risk
-
-
-def _risk_of_rows(job: Job, m: Array, gram: Array) -> Array:
-    target, network = job.target, job.network
-    if target.data == "gaussian":
-        a, b = (np.broadcast_to(part, (m.shape[0], network.width)) for part in (network.plain_a, network.b))
-        if isinstance(target, TeacherTarget):
-            m, gram, a, b = _joined(target, m, gram, a, b)
-            target = Target("gaussian", target.P, ())
-        return risk_of(target, network.activation, m, m @ np.swapaxes(m, -1, -2) + gram, a, b)
-    z, weights = cube(target.P)
-    out = np.empty(m.shape[0])
-    act = act_of(network.activation)
-    kernels.risks_by_points(act, z, weights, target.evaluate(z), m, gram, network.plain_a, network.b, out)
-    return out
-
-
-def _joined(teacher: TeacherTarget, m: Array, gram: Array, a: Array, b: Array) -> tuple[Array, Array, Array, Array]:
-    """Return the network f − h as one, the teacher's units behind the neurons: its ½E[f²] is the risk."""
-    rows, K = m.shape[0], teacher.units
-    units = np.broadcast_to(teacher.weights, (rows, *teacher.weights.shape))
-    v = np.broadcast_to(-teacher.second_layer, (rows, K))
-    wide = np.pad(gram, ((0, 0), (0, K), (0, K)))
-    return np.concatenate([m, units], axis=1), wide, np.hstack([a, v]), np.hstack([b, np.zeros((rows, K))])
 
 
 def _outcome(runs: list[NeuronRun]) -> tuple[Status, str]:

@@ -15,6 +15,7 @@ from odesim.flows import _correlation as kernels
 from odesim.flows._expectation import Series
 from odesim.flows._two_radii import NEVER, Radii
 from odesim.flows.closure import affordable, square
+from odesim.flows.corners import cube
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import TwoRadii
 
@@ -90,12 +91,6 @@ def fresh(problem: kernels.Problem) -> kernels.Problem:
     """Return the same problem with radii of its own, nothing released."""
     n = problem.radii.mode.size
     return problem._replace(radii=problem.radii._replace(mode=np.zeros(n, np.int64), times=np.full(n, np.inf)))
-
-
-def cube(P: int) -> tuple[Array, Array]:
-    """All points of {±1}^P, shape (2^P, P), and their weights 2^−P."""
-    bits = np.arange(2**P)[:, None] >> np.arange(P) & 1
-    return np.ascontiguousarray(2.0 * bits - 1.0), np.full(2**P, 2.0**-P)
 
 
 def square_series(target: Any, noise: float) -> Series | None:

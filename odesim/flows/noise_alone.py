@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from odesim.activations.catalogue import Activation
 from odesim.activations.handed import act_of
 from odesim.flows import _noise_alone as kernels
-from odesim.flows.lone import CLOSED, cube, normal_points, square_series
+from odesim.flows.corners import cube
+from odesim.flows.lone import CLOSED, normal_points, square_series
 from odesim.job import Job
 from odesim.targets.teacher import TeacherTarget
 

@@ -17,15 +17,13 @@ from odesim.flows._noise_erf import Closure, Tilt
 from odesim.flows._noise_points import BLOCK, Points
 from odesim.flows._overlap_points import Grid, Sums
 from odesim.flows.closure import affordable, closure_of, square
+from odesim.flows.corners import cube, need_few_corners
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import Rates, Training
 
 Array = NDArray[np.float64]
 Index = tuple[int, ...]
-
-MAX_BOOLEAN = 10
-"""Largest number of Boolean support coordinates: every right-hand side sums over 2^P points."""
 
 CLOSED_WIDTH = 64
 """Largest width whose finite-step term is closed: N⁴/4 arcsines, 13 ms an evaluation, twice what 4096 points cost."""
@@ -65,7 +63,8 @@ def problem_of(
         If a Boolean target has too many coordinates, or a teacher's activation is not the network's.
     """
     if target.data == "boolean" and points is None:
-        points = cube(target)
+        need_few_corners(target.P, "the overlap flow")
+        points = cube(target.P)
     teacher = target if isinstance(target, TeacherTarget) and points is None else None
     if teacher is not None:
         _check_same(teacher, activation)
@@ -123,24 +122,6 @@ def paced(
         eta_d=rates.w**2 * dim * share / unit,
         share=share,
     )
-
-
-def cube(target: Target | TeacherTarget) -> tuple[Array, Array]:
-    """All points of {±1}^P, shape (2^P, P), and their weights 2^−P.
-
-    Raises
-    ------
-    InputError
-        If there are too many.
-    """
-    P = target.P
-    if P > MAX_BOOLEAN:
-        raise checks.InputError(
-            f"target has {P} Boolean coordinates, the overlap flow sums over 2^P points up to P={MAX_BOOLEAN}; "
-            "drop coordinates"
-        )
-    bits = np.arange(2**P)[:, None] >> np.arange(P) & 1
-    return np.ascontiguousarray(2.0 * bits - 1.0), np.full(2**P, 2.0**-P)
 
 
 def _check_same(teacher: TeacherTarget, activation: Activation) -> None:
