@@ -56,6 +56,8 @@ def title(settings: dict[str, Any], what: str) -> str:
     target, network, training = (_table(settings, name) for name in ("target", "network", "training"))
     learned = f"Learning {target['expression']}: " if "expression" in target else ""
     facts = [f"{mark} = {network[key]}" for mark, key in (("d", "dim"), ("N", "width")) if key in network]
+    if particles := _table(settings, "dynamics").get("particles"):
+        facts = [f"{particles} particles" if fact.startswith("N = ") else fact for fact in facts]
     if network.get("activation") and target.get("data"):
         facts = [str(network["activation"]), f"{target['data']} data", *facts]
     if "eta" in training and "dim" in network:
