@@ -125,6 +125,10 @@ def central_limit(dims: tuple[int, ...], seeds: int = 12) -> Table:
     return Table("central-limit gap of a neuron", settings, columns, rows)
 
 
+def _slope(problem: Any, time: float, y: Array, dy: Array) -> None:
+    kernels.value_and_slope(problem, y, dy)
+
+
 def cost_of_a_neuron(names: tuple[str, ...], quick: bool) -> Table:
     """Microseconds of one neuron's right-hand side."""
     laws: list[tuple[str, int]] = [("gaussian", 3), ("boolean", 3), ("boolean", 6), ("boolean", 10)]
@@ -137,7 +141,7 @@ def cost_of_a_neuron(names: tuple[str, ...], quick: bool) -> Table:
             problem = lone.problem_of(target, one.activation, sphere=False)
             problem = lone.fresh(problem)._replace(a=1e-3, b=0.2)
             y = np.array([*one.m[0], one.R[0, 0]])
-            cells.append(1e6 * seconds_a_side(kernels.solve_neuron, problem, y, 0.002 if quick else 0.05))
+            cells.append(1e6 * seconds_a_side(kernels.solve_neuron, _slope, problem, y, 0.002 if quick else 0.05))
         rows.append((name, *cells))
     heads = [f"{data}, P = {P}" for data, P in (laws[:2] if quick else laws)]
     settings = "µs of one neuron's right-hand side, z1 + z1⋯zP, with a bias, one thread"

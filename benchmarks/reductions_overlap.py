@@ -141,7 +141,7 @@ def sides(target: Target, name: str, width: int, biased: bool, least: float) -> 
     problem, found = problem_of(target, kind, width, biased=biased, samples=2**12), []
     for factor in (0.0, 0.2):
         one = problem._replace(eta_d=factor)
-        found.append(1e3 * seconds_a_side(kernels.solve_overlap, one, state(network), least))
+        found.append(1e3 * seconds_a_side(kernels.solve_overlap, kernels.derivative, one, state(network), least))
     return found[0], found[1]
 
 
