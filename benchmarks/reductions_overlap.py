@@ -39,6 +39,7 @@ def measure(quick: bool) -> list[Table]:
             (8,) if quick else (8, 16, 64),
             quick,
         ),
+        cost_of_long_neurons(("erf",) if quick else ("erf", "gelu", "tanh"), (8,) if quick else (8, 16, 64), quick),
         cost_of_coordinates((3,) if quick else (3, 6, 10), quick),
     ]
 
@@ -156,6 +157,27 @@ def cost(data: str, names: tuple[str, ...], widths: tuple[int, ...], quick: bool
     heads = [f"N = {width}{tail}" for width in widths for tail in ("", ", with Γ")]
     settings = f"ms of one right-hand side, {EXPRESSION}, {data} data, 2^12 points where Γ is by points, one thread"
     return Table("cost", settings, ("activation", "biases", *heads), rows)
+
+
+def cost_of_long_neurons(names: tuple[str, ...], widths: tuple[int, ...], quick: bool) -> Table:
+    """Milliseconds where neurons are long and nearly parallel, as several that have learned the same term."""
+    target, rows = Target.parse(EXPRESSION), []
+    for name in names:
+        cells = []
+        for width in widths:
+            m = np.tile([2.5, 0.3, -0.3], (width, 1)) + 0.1 * np.random.default_rng(0).normal(size=(width, 3))
+            Q = m @ m.T + 0.05 * np.eye(width)
+            network = Network.from_overlaps(
+                m, Q, np.full(width, 0.5 / width), dim=10 * width + 3, activation=activation(name)
+            )
+            problem = problem_of(target, network.activation, width, biased=False)
+            seconds = seconds_a_side(
+                kernels.solve_overlap, kernels.derivative, problem, state(network), 0.002 if quick else 0.05
+            )
+            cells.append(1e3 * seconds)
+        rows.append((name, *cells))
+    settings = f"ms of one right-hand side without Γ, {EXPRESSION}, no biases, q about 6.5, correlations above 0.97"
+    return Table("cost of long, parallel neurons", settings, ("activation", *(f"N = {n}" for n in widths)), rows)
 
 
 def cost_of_coordinates(counts: tuple[int, ...], quick: bool) -> Table:
