@@ -56,13 +56,30 @@ def square_loss(expression: str, dim: int, sizes: tuple[float, ...]) -> Table:
         first, second = (size * _escape(one) for one in (alone, together))
         until = np.searchsorted(size * alone.time, first)
         gap = float(abs(alone.m[:until] - together.m[:until]).max())
-        rows.append((size, gap, gap / size, first, second, second / first - 1.0))
-    columns = ("a = ±", "gap in m", "gap / a", "a·t of escape, correlation flow", "square loss", "later by")
+        rows.append((size, gap, gap / size, first, second, second / first - 1, _linear_part(together, second / size)))
+    columns = (
+        "a = ±",
+        "gap in m",
+        "gap / a",
+        "a·t of escape, correlation flow",
+        "square loss",
+        "later by",
+        "linear part",
+    )
     settings = (
         f"{expression}, erf, N = 8, d = {dim}, second layer and biases frozen, no finite-step term; largest gap until "
-        f"an overlap of the correlation flow reaches {ESCAPED}"
+        f"an overlap of the correlation flow reaches {ESCAPED}; linear part: length of Σ a_j w_j at the square loss's "
+        "escape, over that at the start"
     )
     return Table("correlation flow against the square loss", settings, columns, rows)
+
+
+def _linear_part(one: Trajectory, time: float) -> float:
+    """|Σ_j a_j w_j| at the last output before a time, over that at the start."""
+    assert one.Q is not None
+    i = int(np.searchsorted(one.time, time)) - 1
+    first, last = (float(one.a[k] @ one.Q[k] @ one.a[k]) for k in (0, i))
+    return math.sqrt(last / first)
 
 
 def _escape(one: Trajectory) -> float:
@@ -132,20 +149,30 @@ def _slope(problem: Any, time: float, y: Array, dy: Array) -> None:
 def cost_of_a_neuron(names: tuple[str, ...], quick: bool) -> Table:
     """Microseconds of one neuron's right-hand side."""
     laws: list[tuple[str, int]] = [("gaussian", 3), ("boolean", 3), ("boolean", 6), ("boolean", 10)]
-    rows: list[Any] = []
+    laws, rows, least = laws[:1] if quick else laws, [], 0.002 if quick else 0.05
     for name in names:
-        cells = []
-        for data, P in laws[:2] if quick else laws:
+        cells: list[float | None] = []
+        for data, P in laws:
             target = Target.parse("z1 + " + "*".join(f"z{i}" for i in range(1, P + 1)), data=data)
-            one = Network.random(target, width=1, dim=100, activation=activation(name), rng=1)
-            problem = lone.problem_of(target, one.activation, sphere=False)
-            problem = lone.fresh(problem)._replace(a=1e-3, b=0.2)
-            y = np.array([*one.m[0], one.R[0, 0]])
-            cells.append(1e6 * seconds_a_side(kernels.solve_neuron, _slope, problem, y, 0.002 if quick else 0.05))
+            cells.append(_neuron(target, name, None, least))
+            if data == "gaussian":
+                cells.append(_neuron(target, name, 0.01, least) if name in lone.CLOSED else None)
         rows.append((name, *cells))
-    heads = [f"{data}, P = {P}" for data, P in (laws[:2] if quick else laws)]
+    heads = [f"{data}, P = {P}" for data, P in laws]
+    heads.insert(1, f"{heads[0]}, with Γ")
     settings = "µs of one neuron's right-hand side, z1 + z1⋯zP, with a bias, one thread"
     return Table("cost of a neuron", settings, ("activation", *heads), rows)
+
+
+def _neuron(target: Target, name: str, rate: float | None, least: float) -> float:
+    """Microseconds, with the finite-step term at this rate."""
+    one = Network.random(target, width=1, dim=100, activation=activation(name), rng=1)
+    problem = lone.problem_of(target, one.activation, sphere=False, noise=None if rate is None else 0.0)
+    problem = lone.fresh(problem)._replace(a=1e-3, b=0.2)
+    if rate is not None:
+        problem = problem._replace(noise=problem.noise._replace(rate=rate * 1e-3))
+    y = np.array([*one.m[0], one.R[0, 0]])
+    return 1e6 * seconds_a_side(kernels.solve_neuron, _slope, problem, y, least)
 
 
 def cost_of_the_risk(names: tuple[str, ...], widths: tuple[int, ...]) -> Table:
