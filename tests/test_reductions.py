@@ -5,6 +5,7 @@ import math
 import re
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from conftest import ROOT
@@ -68,6 +69,18 @@ def test_the_pages_have_no_gaps_and_name_their_command(page):
     assert "python -m benchmarks.reductions" in content
     for target in re.findall(r"\]\(([^)#]+)\)", content):
         assert target.startswith("https://") or (ROOT / "docs" / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES.values())
+def test_the_examples_of_the_pages_run(page):
+    content = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```python\n(.*?)^ *```$", content, re.DOTALL | re.MULTILINE)
+    assert blocks
+    names = {}
+    for block in blocks:
+        exec(textwrap.dedent(block), names)
+    found = names.get("out", names["flow"])
+    assert found.message == "reached the last step"
 
 
 CELLS = [(None, "–"), ("erf", "erf"), (8, "8"), (0.0, "0.0"), (0.012345, "0.0123"), (123.4, "123"), (2.5e-7, "2.5e-07")]
