@@ -152,16 +152,16 @@ def test_large_targets_are_quick():
     keys = list({*keys, ((0, 1),), *(((i, 1), (i + 1, 1)) for i in range(999))})
     keys.sort(key=lambda key: (len(key), key))
     target = Target("gaussian", 1000, tuple((key, 1.0) for key in keys))
-    start = time.perf_counter()
+    start = time.process_time()
     assert leap(target) == 1
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 def test_long_paths_are_quick():
     text = "z1 + " + " + ".join(f"z{i}*z{i + 1}" for i in range(1, 3000))
     target = Target.parse(text)
-    start = time.perf_counter()
+    start = time.process_time()
     found = leap_path(target)
     assert len(found.steps) == 3000
     assert found.plateau_levels[0] == pytest.approx(1500.0)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

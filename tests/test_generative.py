@@ -155,10 +155,10 @@ def test_constants(text):
 
 def test_refusals():
     many = Target.parse("(z1 + z2 + z3 + z4 + z5 + z6)**5")
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match=r"powers=4 needs more than \d+ products"):
         generative_leap(many)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     with pytest.raises(InputError, match=r"powers=0 must be at least 1"):
         generative_leap(many, 0)
     with pytest.raises(InputError, match=r"powers=99 must be at most 16"):
@@ -238,6 +238,6 @@ def test_values_that_differ_by_rounding_are_one():
 
 def test_sq_leap_is_quick_at_its_bound():
     text = " + ".join(f"{1 + i / 7}*z{i}*z{i % 20 + 1}" for i in range(1, 21))
-    start = time.perf_counter()
+    start = time.process_time()
     assert sq_leap(Target.parse(text, "boolean")) == 2
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0

@@ -279,9 +279,9 @@ def test_columns_are_reduced_without_squaring():
 
 def test_axes_of_low_degree_are_turned_first():
     text = " + ".join(f"z{i}" for i in range(1, 31)) + " + z1*z2*z3*z4*z5*z6*z7*z8"
-    start = time.perf_counter()
+    start = time.process_time()
     path = isoleap_path(Target.parse(text))
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
     np.testing.assert_allclose(path.steps[0].directions, np.full((1, 30), math.sqrt(1 / 30)), atol=1e-14)
     assert path.leap_in_basis == path.isoleap
     assert path.plateau_levels[0] == pytest.approx(15.5)
@@ -300,9 +300,9 @@ def test_axes_of_low_degree_are_turned_first():
 )
 def test_many_coordinates_are_not_rotated(text, steps):
     target = Target.parse(text)
-    start = time.perf_counter()
+    start = time.process_time()
     path = isoleap_path(target)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
     assert [(step.leap, len(step.axes)) for step in path.steps] == steps
     assert not path.rotates
 
@@ -315,9 +315,9 @@ def test_many_terms_of_many_coordinates():
     )
     ones = np.ones_like(rows)
     target = Target.from_arrays(rows, coordinates.ravel() % 1000, ones, rng.normal(size=50_000), 1000)
-    start = time.perf_counter()
+    start = time.process_time()
     assert isoleap(target) == leap(target) == 3
-    assert time.perf_counter() - start < 6.0
+    assert time.process_time() - start < 6.0
 
 
 def test_dense_targets_within_the_promise():
@@ -332,9 +332,9 @@ def test_dense_targets_within_the_promise():
         random_rotation(rng, 20),
     )
     for target, steps in ((stairs, shape(isoleap_path(plain))), (generic, [(1, 1), (1, 7), (1, 2)]), (wide, None)):
-        start = time.perf_counter()
+        start = time.process_time()
         path = isoleap_path(target)
-        assert time.perf_counter() - start < 8.0
+        assert time.process_time() - start < 8.0
         assert steps is None or shape(path) == steps
         assert path.leap_in_basis == path.isoleap
         assert path.warnings == ()
@@ -357,7 +357,7 @@ def test_bad_input(text, data, options, message):
 
 def test_rotations_beyond_the_bound_are_refused_at_once():
     text = " + ".join(f"z{i}" for i in range(1, 31)) + " + " + "*".join(f"z{i}" for i in range(1, 31))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match=r"30 coordinates at degree 30, .* \(bound 200000\)"):
         isoleap(Target.parse(text))
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from test_overlap import central, draw
 
-from odesim import InputError, Network, OverlapFlow, Phase, Target, Training, run
+from odesim import Activation, InputError, Network, OverlapFlow, Phase, Target, Training, run
 from odesim.flows import _overlap as kernels
 from odesim.flows import overlap
 from odesim.flows.overlap_problem import paced, problem_of
@@ -180,11 +180,8 @@ def test_the_loss_never_increases_along_the_exact_flow(case):
 
 
 def test_widths_beyond_the_practical_one_are_warned_of_and_refused(monkeypatch):
-    monkeypatch.setattr(overlap, "USUAL_WIDTH", 3)
+    monkeypatch.setattr(Activation, "practical_width", 3)
     target = Target.parse("z1")
-    kind = Network.random(target, width=1, dim=5).activation
-    if hasattr(kind, "practical_width"):
-        pytest.skip("the activation names its own width")
     narrow, wide, huge = (Network.random(target, width=n, dim=20) for n in (3, 4, 13))
     run(OverlapFlow(), target, narrow, Training(eta=0.01), steps=2, points=2)
     with pytest.warns(UserWarning, match=r"width=4 is above the 3 neurons"):

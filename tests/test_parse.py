@@ -163,13 +163,13 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("text", "message"), REFUSALS, ids=[text[:24] for text, _ in REFUSALS])
 def test_refusals_name_culprit_column_and_remedy(text, message):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError) as caught:
         parse(text, "gaussian")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 220
-    assert time.perf_counter() - start < 1.0  # refused before anything large is formed
+    assert time.process_time() - start < 1.0  # refused before anything large is formed
 
 
 def test_many_expansions_share_one_budget():
@@ -203,10 +203,10 @@ def test_ten_thousand_terms_in_a_second():
 
 
 def _seconds(text):
-    start = time.perf_counter()
+    start = time.process_time()
     polynomial, _ = parse(text, "gaussian")
     assert len(polynomial) > 9000
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def test_long_chains_do_not_recurse():
@@ -216,13 +216,13 @@ def test_long_chains_do_not_recurse():
 
 
 def test_long_fractions_stay_quick():
-    start = time.perf_counter()
+    start = time.process_time()
     text = " + ".join(f"z1/{2 * k + 1}" for k in range(4000))
     total = float(gaussian(text)[Z1])
     assert total == pytest.approx(sum(1 / (2 * k + 1) for k in range(4000)), rel=1e-14)
     power = gaussian("(sqrt(2)*z1 + 0.123456789012345678)**60")
     assert float(power[((0, 60),)]) == pytest.approx(2**30, rel=1e-15)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 leaves = st.one_of(

@@ -158,12 +158,12 @@ REFUSALS = [
 
 @pytest.mark.parametrize(("build", "message"), REFUSALS, ids=[message for _, message in REFUSALS])
 def test_refusals(build, message):
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError) as caught:
         build()
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_too_many_terms_are_refused():

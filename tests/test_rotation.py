@@ -85,9 +85,9 @@ def test_permutations_and_flips_are_exact_and_quick_at_any_size():
     P = 800
     target = Target.parse(f"1 + 0.3*z1*z2*He3(z{P}) + " + " + ".join(f"0.7*z{i}*z{i + 1}" for i in range(1, P)))
     R = np.eye(P)[rng.permutation(P)] * rng.choice([-1.0, 1.0], P)
-    start = time.perf_counter()
+    start = time.process_time()
     found = rotated(target, R)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
     assert sorted(np.abs(list(dict(found.series).values()))) == sorted(np.abs(list(dict(target.series).values())))
     z = rng.normal(size=(3, P))
     np.testing.assert_allclose(found.evaluate(z), target.evaluate(z @ R), rtol=1e-12)
@@ -112,9 +112,9 @@ def test_dense_targets_within_the_promise(p, n):
     rng = np.random.default_rng(p)
     target, R = dense(p, n, rng), random_rotation(rng, p)
     assert len(target.series) == math.comb(p + n, n) - 1
-    start = time.perf_counter()
+    start = time.process_time()
     there = rotated(target, R)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     assert seconds < 10.0  # 0.1 to 1 s on an idle core
     for m, energy in target.energy_by_degree().items():
         assert there.energy_by_degree().get(m, 0.0) == pytest.approx(energy, rel=1e-13)
@@ -178,10 +178,10 @@ def test_a_few_rows_are_completed(r, c):
 def test_bounds_are_tested_before_anything_is_built():
     R = random_rotation(np.random.default_rng(0), 20)
     text = "*".join(f"z{i}" for i in range(1, 21))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(InputError, match=r"20 coordinates at degree 20, 137846528820 coefficients \(bound 200000\)"):
         rotated(Target.parse(text), R)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_what_many_groups_leave_is_bounded(monkeypatch):

@@ -301,22 +301,22 @@ def sparse(P, sets, data="boolean"):
 
 def test_long_chains_are_quick():
     chain = {frozenset([0]): 1.0, **{frozenset([i, i + 1]): 1.0 for i in range(2999)}}
-    start = time.perf_counter()
+    start = time.process_time()
     found = stuck(sparse(3000, chain))
     assert (found.verdict, len(found.cells)) == ("free", 3000)
-    assert time.perf_counter() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 def test_twin_chains_are_quick_and_stuck():
     # Two equal chains are 1000 cells of two; of the four sets across two cells the target holds two.
     chain = {frozenset([i]): 1.0 for i in (0, 1)} | {frozenset([i, i + 2]): 1.0 for i in range(1998)}
-    start = time.perf_counter()
+    start = time.process_time()
     found = stuck(sparse(2000, chain))
     assert found.verdict == "stuck"
     assert found.classes == tuple((i, i + 1) for i in range(1, 2001, 2))
     assert found.floor == pytest.approx(0.5 * (2000 - 2 - 999))
     assert found.freed_by is not None
-    assert time.perf_counter() - start < 3.0
+    assert time.process_time() - start < 3.0
 
 
 def test_many_terms_are_quick():
@@ -324,7 +324,7 @@ def test_many_terms_are_quick():
     sets = {frozenset(rng.integers(0, 1000, 4).tolist()): float(rng.choice([1.0, -1.0])) for _ in range(30_000)}
     sets |= {frozenset([i]): 1.0 for i in range(1000)}
     target = sparse(1000, sets)
-    start = time.perf_counter()
+    start = time.process_time()
     found = stuck(target)
     assert found.verdict in ("stuck", "free")
-    assert time.perf_counter() - start < 4.0
+    assert time.process_time() - start < 4.0

@@ -227,17 +227,17 @@ def test_a_hundred_thousand_terms():
 def _quickest(work):
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
 
 
 def test_a_long_dictionary_of_exponents_is_read_quickly():
     keys = [tuple(int(i in (a, b)) for i in range(1000)) for a in range(60) for b in range(a)]
-    start = time.perf_counter()
+    start = time.process_time()
     target = Target.from_terms(dict.fromkeys(keys, 1.0))
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert len(target.series) == len(keys)
     assert leap(target) == 2
 

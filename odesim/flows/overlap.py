@@ -27,8 +27,8 @@ Array = NDArray[np.float64]
 GRACE, STEPS_TO_ONE = 2000, 20
 """Integration steps allowed in all, and more of them for every SGD step passed."""
 
-USUAL_WIDTH, REFUSED_AT = 1024, 4
-"""Practical width of an activation that names none, and how many times its practical width are refused."""
+REFUSED_AT = 4
+"""Widths beyond this many times an activation's practical one are refused."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,8 @@ def check_width(network: Network) -> None:
     InputError
         Beyond ``REFUSED_AT`` times it.
     """
-    practical = getattr(network.activation, "practical_width", USUAL_WIDTH)
-    name, width = network.activation.name, network.width
+    kind, width = network.activation, network.width
+    practical, name = kind.practical_width, kind.name
     if width > REFUSED_AT * practical:
         raise checks.InputError(
             f"network.width={width} is beyond {REFUSED_AT} times the {practical} neurons to which the overlap flow is "
