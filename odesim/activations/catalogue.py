@@ -206,10 +206,10 @@ class Activation:
         return self.vanishes(degree, biased=False)
 
 
-PRACTICAL_WIDTH = {"erf": 200, "relu": 200, "gelu": 250, "polynomial": 300, "table": 100, "kinked": 10}
+PRACTICAL_WIDTH = {"erf": 200, "relu": 200, "gelu": 250, "polynomial": 300, "table": 100, "kinked": 7}
 """Widths at which one right-hand side, sums over pairs with biases and the products of N by N matrices, takes about
 20 ms on one core: 0.3 µs a pair for erf and ReLU, 0.15 for GELU, 0.01–0.05 for polynomials, 0.2–1 for tables without
-kinks (0.03–0.2 ms where a pair has q above 4 and |ρ| above .97: then 20 ms is N = 12 to 25), 0.2 ms with kinks."""
+kinks (0.03–0.2 ms where a pair has q above 4 and |ρ| above .97: then 20 ms is N = 12 to 25), 0.45 ms with kinks."""
 
 ODD, SHIFTED_ODD, EVEN_AND_LINEAR = Parts(-1, math.inf), Parts(0, math.inf), Parts(math.inf, 1)
 GENERAL = Parts(math.inf, math.inf)
