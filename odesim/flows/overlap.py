@@ -47,8 +47,8 @@ class OverlapFlow:
         Add the drift (η d/B) E[Δ² a_j a_k σ'_j σ'_k] that steps of finite size give to Q (Saad & Solla 1995; Ben
         Arous, Gheissari & Jagannath 2022). For erf on Gaussian data in closed form (targets of moderate size, up to
         64 neurons, 16 with biases), else over ``2**log2_samples`` points: at 2^12 right to 2 % of the largest entry
-        for 8 neurons, to 10 % for 64. What the mean gradient's own square adds is of the order η of the flow's distance to steps
-        and left out; see ``discrete``.
+        for 8 neurons, to 10 % for 64. What the mean gradient's own square adds is of the order η of the flow's
+        distance to steps and left out; see ``discrete``.
     discrete : bool
         Take one step of size eta at a time in place of the flow, for batches of order d and infinite ones, at steps
         of order 1: m ← m + η(A + Bm), R ← (I + ηB)R(I + ηB)ᵀ + (η²/b)(dΓ − BRBᵀ) for batches of b, a and biases
