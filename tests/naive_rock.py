@@ -162,9 +162,12 @@ def ending(zeros, L, s, guess, pull=0.3):
 
 
 def error_weights(zeros, L, s, v):
-    """Weights of the five slopes, the last at the end, that vanish up to order 3; the last weight is 1."""
-    k, y = stages(first_part(zeros, L, s), v)
-    rows = np.vstack([k, slope(y)])[:, :4]
+    """Weights of g_{s−4} − y and of the last four slopes that vanish up to order 3; the last weight is 1.
+
+    The estimate stays bounded at large −z. The slope at the end of the step would add z R(z).
+    """
+    g = first_part(zeros, L, s)
+    rows = np.vstack([g, stages(g, v)[0]])[:, :4]
     return np.append(np.linalg.solve(rows[:4].T, -rows[4]), 1.0)
 
 
@@ -190,7 +193,7 @@ def optima():
 
 
 def table():
-    """Rows (s, L, α, β, γ, δ, a21, a31, a32, a41, a42, a43, b1 … b4, error weights 1 … 4), one a degree."""
+    """Rows (s, L, α, β, γ, δ, a21, a31, a32, a41, a42, a43, b1 … b4, error weights but the last), one a degree."""
     v = np.array([0.27, -0.29, 0.63, 0.04, 0.15, 0.51, 0.04, 0.35, 0.18, 0.11])
     rows = []
     for s, (zeros, L) in reversed(optima().items()):

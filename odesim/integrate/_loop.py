@@ -1,7 +1,7 @@
 """The integration loop of every method and every flow: step control, dense output, stiffness, events.
 
-A trial step is one of an explicit Runge–Kutta method (`Tableau`) or of the stabilised method (`Stabilised`); in mode
-AUTO a detector goes from the first to the second and back. All that a later call needs stands in ``control``,
+A trial step is one of an explicit Runge–Kutta method (`Tableau`), of the stabilised method (`Stabilised`) or of the
+Rosenbrock method; if ``method.mode`` is AUTO a detector goes from the first to ``method.stiff`` and back. All that a later call needs stands in ``control``,
 ``counts``, ``events`` and ``work``, so results do not depend on how many steps a call makes.
 """
 
@@ -44,6 +44,14 @@ from odesim.integrate._rock import (
     stabilised_error,
     stabilised_step,
 )
+from odesim.integrate._rosenbrock import (
+    Rosenbrock,
+    jacobian,
+    rosenbrock_dense,
+    rosenbrock_error,
+    rosenbrock_step,
+    row_sum_norm,
+)
 from odesim.integrate._stiff import rate_of_stages, spectral_radius
 
 EVENT = 6
@@ -53,7 +61,9 @@ LONGEST, RADIUS = CONTROL_SIZE, CONTROL_SIZE + 1  # longest step allowed (0: any
 CONTROLS = CONTROL_SIZE + 2
 STIFF, HITS, MISSES, FRESH, SWITCHES, COUNTS = COUNTS_SIZE, *range(COUNTS_SIZE + 1, COUNTS_SIZE + 6)
 
-EXPLICIT, STABILISED, AUTO = 0, 1, 2
+# kinds of step, in counts[STIFF]; the modes of a method are to keep to its kind, or to change it
+EXPLICIT, STABILISED, ROSENBROCK = 0, 1, 2
+FIXED, AUTO = 0, 1
 
 NEAR, ENOUGH, FORGET = 0.8, 10, 6
 """A step counts as held by stability from this share of the bound on; so many of them, with fewer than FORGET others in
@@ -67,19 +77,25 @@ RENEW = 25
 
 
 class Method(NamedTuple):
-    """What a step is made of; an explicit method alone still carries the other's tables."""
+    """What a step is made of; every method carries the tables of all three kinds, so that one entry serves all."""
 
     mode: int
+    kind: int  # of the first step
+    stiff: int  # the kind to take where the problem is stiff
     tableau: Tableau
     stabilised: Stabilised
+    rosenbrock: Rosenbrock
 
 
 class Workspace(NamedTuple):
-    """Stages, the trial state and one more state."""
+    """Stages, the trial state and one more state; the rest only where the method has a Jacobian, else of size 0."""
 
     k: np.ndarray  # (max(stages, ROWS), n)
     y: np.ndarray  # (n)
     z: np.ndarray  # (n)
+    jacobian: np.ndarray  # (n, n)
+    factors: np.ndarray  # (n, n)
+    pivot: np.ndarray  # (n) int64
 
 
 @kernel
@@ -89,14 +105,16 @@ def no_value(problem, kind, index, y):
 
 
 @kernel
-def inside(stiff, tableau, y, work, h, theta, out):
+def inside(stiff, method, y, work, h, theta, out):
     """Dense output of the trial step, the state at t + θh."""
     if theta == 1.0:
         out[:] = work.y
-    elif stiff:
+    elif stiff == STABILISED:
         hermite(y, work.y, work.k, h, theta, out)
+    elif stiff == ROSENBROCK:
+        rosenbrock_dense(method.rosenbrock, y, work.y, work.k, theta, out)
     else:
-        interpolate(tableau, y, work.k, h, theta, out)
+        interpolate(method.tableau, y, work.k, h, theta, out)
 
 
 @kernel
@@ -118,12 +136,12 @@ def above_level(value, problem, events, e, y):
 
 
 @kernel(inline="always")
-def find_events(value, problem, events, stiff, tableau, y, t, h, work):
+def find_events(value, problem, events, stiff, method, y, t, h, work):
     """Look for events in an accepted step; return the θ at which a terminal one ends it, 2 if none does."""
     end = 2.0
     for part in range(SAMPLES):
         if end > 1.0:
-            inside(stiff, tableau, y, work, h, (part + 1.0) / SAMPLES, work.z)
+            inside(stiff, method, y, work, h, (part + 1.0) / SAMPLES, work.z)
             for e in range(events.level.size):
                 now = above_level(value, problem, events, e, work.z)
                 if events.time[e] != events.time[e] and crosses(events.direction[e], events.before[e], now):
@@ -135,13 +153,13 @@ def find_events(value, problem, events, stiff, tableau, y, t, h, work):
                     low, high = part / SAMPLES, (part + 1.0) / SAMPLES
                     for _ in range(HALVINGS):
                         middle = 0.5 * (low + high)
-                        inside(stiff, tableau, y, work, h, middle, work.z)
+                        inside(stiff, method, y, work, h, middle, work.z)
                         now = above_level(value, problem, events, e, work.z)
                         if crosses(0, events.before[e], now):
                             high = middle
                         else:
                             low = middle
-                    inside(stiff, tableau, y, work, h, high, events.state[e])
+                    inside(stiff, method, y, work, h, high, events.state[e])
                     events.before[e] = above_level(value, problem, events, e, events.state[e])
                     events.time[e] = t + high * h
                     if events.terminal[e] and high < end:
@@ -188,7 +206,7 @@ def watch(method, k, h, control, counts):
                 counts[HITS] = 0
         switch = counts[HITS] >= ENOUGH
     if switch and method.mode == AUTO:
-        counts[STIFF] = 1 - counts[STIFF]
+        counts[STIFF] = EXPLICIT if counts[STIFF] else method.stiff
         counts[HITS], counts[MISSES], counts[FRESH] = 0, 0, 0
         counts[SWITCHES] += 1
 
@@ -208,7 +226,7 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
     if counts[EVALUATIONS] == 0:
         rhs(problem, control[TIME], y, work.k[0])
         counts[EVALUATIONS] += 1
-        counts[STIFF] = 1 if method.mode == STABILISED else 0
+        counts[STIFF] = method.kind
         for e in range(events.level.size):
             events.before[e] = above_level(value, problem, events, e, y)
     if control[STEP] == 0.0:
@@ -228,7 +246,17 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
         if not h > 1e-14 * max(t, 1e-6 * t_out[-1]):
             status = STEP_TOO_SMALL
             break
-        if stiff:
+        if stiff == ROSENBROCK:
+            if counts[FRESH] <= 0:
+                jacobian(rhs, problem, t, y, work)
+                counts[EVALUATIONS] += y.size + 1
+                counts[FRESH] = 1
+                control[RADIUS] = row_sum_norm(work.jacobian)
+            rosenbrock_step(rhs, problem, method.rosenbrock, t, h, y, work)
+            counts[EVALUATIONS] += 6
+            error = rosenbrock_error(y, work, rtol, atol)
+            order, end = ORDER, END
+        elif stiff == STABILISED:
             if counts[FRESH] <= 0:
                 control[RADIUS] = spectral_radius(rhs, problem, t, y, work, counts, EVALUATIONS)
                 counts[FRESH] = RENEW
@@ -255,19 +283,19 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
                         rhs(problem, t + tableau.c[i] * h, work.z, work.k[i])
                         counts[EVALUATIONS] += 1
                 if watched:
-                    stop = find_events(value, problem, events, stiff, tableau, y, t, h, work)
+                    stop = find_events(value, problem, events, stiff, method, y, t, h, work)
                 reached = t + min(stop, 1.0) * h
                 while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= reached:
-                    inside(stiff, tableau, y, work, h, (t_out[counts[NEXT]] - t) / h, out[counts[NEXT]])
+                    inside(stiff, method, y, work, h, (t_out[counts[NEXT]] - t) / h, out[counts[NEXT]])
                     counts[NEXT] += 1
             counts[ACCEPTED] += 1
             if stop <= 1.0:
-                inside(stiff, tableau, y, work, h, stop, work.z)
+                inside(stiff, method, y, work, h, stop, work.z)
                 y[:] = work.z
                 control[TIME] = t + stop * h
                 status = EVENT
                 break
-            if method.mode != EXPLICIT:
+            if method.mode == AUTO or stiff:
                 watch(method, work.k, h, control, counts)
             y[:] = work.y
             work.k[0] = work.k[end]
@@ -281,7 +309,7 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
                 break
         else:
             counts[REJECTED] += 1
-            if counts[FRESH] < RENEW:
+            if stiff == STABILISED and counts[FRESH] < RENEW:
                 counts[FRESH] = 0
             # NaN compares false: shrink hard, until the status above ends it
             shrink = 0.9 * error ** (-1.0 / order) if error < 1e10 else 0.1
