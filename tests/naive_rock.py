@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 
-DAMPING = 0.95  # the largest |R| on [−L, −e]
+DAMPING = 0.5  # the largest |R| on [−L, −e]
 DEGREES = [*range(5, 17), 18, 20, 22, 24, 26, 28, 31, 34, 37, 40, 44, 48, 53, 58, 64, 70, 77, 85, 93, 102, 112, 123]
 DEGREES += [135, 149, 164, 180, 198, 218, 240, 264, 290, 320, 352, 387, 425, 468, 515]
 

@@ -81,7 +81,7 @@ def error_norm(tableau, y, work, h, rtol, atol):
 def interpolate(tableau, y, k, h, theta, out):
     """Dense output: the state at t + θh, from the state at t and the stages of the step."""
     out[:] = y
-    for i in range(k.shape[0]):
+    for i in range(tableau.dense.shape[0]):
         weight, power = 0.0, 1.0
         for p in range(tableau.dense.shape[1]):
             power *= theta

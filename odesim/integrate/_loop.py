@@ -232,6 +232,7 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
     if control[STEP] == 0.0:
         order = ORDER if counts[STIFF] else tableau.order
         control[STEP] = first_step(rhs, problem, order, y, control, counts, work)
+    if control[LAST_ERROR] == 0.0:
         control[LAST_ERROR] = 1e-4
     while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= control[TIME]:
         out[counts[NEXT]] = y

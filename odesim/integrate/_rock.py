@@ -1,7 +1,7 @@
 """The stabilised explicit method of order 4 for large real negative spectra (ROCK4).
 
 Source: A. Abdulle, *Fourth order Chebyshev methods with recurrence relation*, SIAM J. Sci. Comput. 23 (2002)
-2041–2054. With s stages it is stable on about [−0.35 s², 0], where s steps of an explicit method reach −3.3 s. The
+2041–2054. With s stages it is stable on about [−0.3 s², 0], where s steps of an explicit method reach −3.3 s. The
 first s − 4 stages follow a three-term recurrence; the last four give order 4. Tables: `methods.rock4`.
 """
 

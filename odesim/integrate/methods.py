@@ -29,6 +29,9 @@ from odesim.integrate.tableaus import dopri5, euler, tsitouras
 METHODS = ("auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas")
 """The methods to choose from; `euler` steps maps in discrete time and has no error control."""
 
+DAMPING = 0.5
+"""Largest modulus of ROCK4's stability polynomials, and where they begin: they reach it at log DAMPING."""
+
 ERROR_SCALE = 0.02
 """Weight of the last slope in ROCK4's error estimate; it only scales what a tolerance means there."""
 
@@ -99,7 +102,7 @@ def rock4() -> _rock.Stabilised:
 
     The table holds, a row a degree: the stages, the length of the interval of stability, the zeros −α ± iβ, −γ ± iδ of
     the last factor w, the coefficients of the last four stages and the error weights. They maximise the length at
-    |R| <= 0.95, computed from the definition (tests/naive_rock.py); the recurrences follow from them here.
+    |R| <= DAMPING, computed from the definition (tests/naive_rock.py); the recurrences follow from them here.
     """
     table = np.loadtxt(str(files("odesim.integrate") / "rock4.csv"), delimiter=",")
     degree, length = table[:, 0].astype(np.int64), np.ascontiguousarray(table[:, 1])
@@ -108,7 +111,7 @@ def rock4() -> _rock.Stabilised:
     ending = np.zeros((degree.size, 4, 4))
     ending[:, [0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0, 0, 1, 0, 1, 2, 0, 1, 2, 3]] = table[:, 6:16]
     error = ERROR_SCALE * np.column_stack([table[:, 16:], np.ones(degree.size)])
-    damping = -float(np.log(0.95))
+    damping = -float(np.log(DAMPING))
     for row, (first, last) in enumerate(zip(start[:-1], start[1:], strict=True)):
         zeros = np.ascontiguousarray(table[row, 2:6])
         _rock.recurrence(zeros, length[row], damping, mu[first:last], kappa[first:last], time[first:last])
