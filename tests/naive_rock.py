@@ -1,4 +1,4 @@
-"""The stabilised method of order 4 from its definition (Abdulle 2002), step by step; run as a script it writes its table.
+"""The stabilised method of order 4 from its definition (Abdulle 2002); run as a script it writes its table.
 
 A method of s stages has the stability polynomial R(z) = w(z) P(z): w of degree 4, positive, with the zeros −α ± iβ and
 −γ ± iδ, and P of degree s − 4 orthogonal on [−L, −e] for the weight w²/√((z + L)(−e − z)), both 1 at 0. Among those
@@ -22,9 +22,7 @@ FOUR = slice(0, 8)  # orders 1 to 4
 def slope(g):
     """Elementary weights of h f(g)."""
     p, pp, ppp, chain, a, b, c, d = g[FOUR]
-    return np.array(
-        [1, p, p**2, pp, p**3, p * pp, ppp, chain, p**4, p**2 * pp, pp**2, p * ppp, p * chain, a, b, c, d]
-    )
+    return np.array([1, p, p**2, pp, p**3, p * pp, ppp, chain, p**4, p**2 * pp, pp**2, p * ppp, p * chain, a, b, c, d])
 
 
 def recurrence(alpha, beta, gamma, delta, L, s):

@@ -18,7 +18,7 @@ class Events(NamedTuple):
     """One row an event; what was found beside what is sought."""
 
     kind: np.ndarray  # (E) int64
-    index: np.ndarray  # (E) int64
+    entry: np.ndarray  # (E) int64, of the state or among the flow's quantities of this kind
     direction: np.ndarray  # (E) int64: 1 upward, −1 downward, 0 both
     terminal: np.ndarray  # (E) int64: whether it ends the run
     level: np.ndarray  # (E)

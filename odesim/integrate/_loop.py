@@ -1,8 +1,9 @@
 """The integration loop of every method and every flow: step control, dense output, stiffness, events.
 
 A trial step is one of an explicit Runge–Kutta method (`Tableau`), of the stabilised method (`Stabilised`) or of the
-Rosenbrock method; if ``method.mode`` is AUTO a detector goes from the first to ``method.stiff`` and back. All that a later call needs stands in ``control``,
-``counts``, ``events`` and ``work``, so results do not depend on how many steps a call makes.
+Rosenbrock method; where ``method.mode`` is AUTO a detector goes from the first to ``method.stiff`` and back. All that a
+later call needs stands in ``control``, ``counts``, ``events`` and ``work``, so results do not depend on how many steps
+a call makes.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._events import COMPONENT, HALVINGS, SAMPLES, Events
+from odesim.integrate._events import COMPONENT, HALVINGS, SAMPLES
 from odesim.integrate._explicit import (
     ACCEPTED,
     ATOL,
@@ -99,7 +100,7 @@ class Workspace(NamedTuple):
 
 
 @kernel
-def no_value(problem, kind, index, y):
+def no_value(problem, kind, entry, y):
     """Stand in for the quantities of a flow that has none."""
     return 0.0
 
@@ -131,7 +132,7 @@ def crosses(direction, before, now):
 def above_level(value, problem, events, e, y):
     """Return the quantity of event e minus its level."""
     return (
-        y[events.index[e]] if events.kind[e] == COMPONENT else value(problem, events.kind[e], events.index[e], y)
+        y[events.entry[e]] if events.kind[e] == COMPONENT else value(problem, events.kind[e], events.entry[e], y)
     ) - events.level[e]
 
 
@@ -215,7 +216,7 @@ def watch(method, k, h, control, counts):
 def integrate(rhs, value, problem, method, y, control, counts, t_out, out, events, work, budget):
     """Advance y by at most ``budget`` accepted or rejected steps, filling ``out`` (T, n) at the times ``t_out`` (T).
 
-    ``value(problem, kind, index, y)`` is a quantity of the flow for `Events`. Returns RUNNING while outputs are
+    ``value(problem, kind, entry, y)`` is a quantity of the flow for `Events`. Returns RUNNING while outputs are
     missing. Step sizes follow a PI controller (Gustafsson 1991). A state that is not finite, larger than
     control[BOUND], a step below the spacing of floats or a terminal event ends the integration with its status.
     """

@@ -130,6 +130,11 @@ def stabilised_step(rhs, problem, table, row, t, h, y, work):
 def hermite(y, end, k, h, theta, out):
     """Dense output: the cubic through both ends with their slopes, rows 0 and END of k."""
     u = 1.0 - theta
-    a, b, c, d = u * u * (1.0 + 2.0 * theta), theta * theta * (3.0 - 2.0 * theta), h * theta * u * u, h * theta * theta * u
+    a, b, c, d = (
+        u * u * (1.0 + 2.0 * theta),
+        theta * theta * (3.0 - 2.0 * theta),
+        h * theta * u * u,
+        h * theta * theta * u,
+    )
     for j in range(out.size):
         out[j] = a * y[j] + b * end[j] + c * k[0, j] - d * k[END, j]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,7 @@ def rock4() -> _rock.Stabilised:
     ending[:, [0, 1, 1, 2, 2, 2, 3, 3, 3, 3], [0, 0, 1, 0, 1, 2, 0, 1, 2, 3]] = table[:, 6:16]
     error = ERROR_SCALE * np.column_stack([table[:, 16:], np.ones(degree.size)])
     damping = -float(np.log(DAMPING))
-    for row, (first, last) in enumerate(zip(start[:-1], start[1:], strict=True)):
+    for row, (first, last) in enumerate(pairwise(start)):
         zeros = np.ascontiguousarray(table[row, 2:6])
         _rock.recurrence(zeros, length[row], damping, mu[first:last], kappa[first:last], time[first:last])
     return _rock.Stabilised(degree, length, start[:-1].copy(), mu, kappa, time, ending, error)
