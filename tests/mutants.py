@@ -252,8 +252,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_explicit.py",
-        "(h * error /",
-        "(error /",
+        "scale = h / (atol",
+        "scale = 1.0 / (atol",
         "test_kernels_extra.py::test_number_of_steps_follows_the_order",
         "error estimate without h",
     ),
