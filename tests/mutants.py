@@ -295,11 +295,11 @@ MUTANTS = [
         "never back from the stiff method",
     ),
     Mutant(
-        "integrate/_loop.py",
-        "> NEAR * bound:",
-        "> NEAR * bound * h:",
-        "test_stiff.py::test_auto_goes_over_to_the_stiff_method_and_back[3]",
-        "detector with a rate in place of h times it",
+        "integrate/_stiff.py",
+        "tableau.a[last, i] - tableau.a[last - 1, i]",
+        "tableau.a[last, i]",
+        "test_stiff.py::test_last_two_stages_tell_the_rate_of_a_linear_problem[dopri5]",
+        "detector divides by the step in place of the stages' difference",
     ),
     Mutant(
         "integrate/_rock.py",

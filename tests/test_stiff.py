@@ -103,6 +103,16 @@ def test_spectral_radius_and_jacobian_are_those_of_the_derivative():
     assert work.k[_rosenbrock.TILT] == pytest.approx(-rates * np.sin(y), abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["tsitouras", "dopri5", "dop853"])
+def test_last_two_stages_tell_the_rate_of_a_linear_problem(name):
+    tableau = method(name).tableau
+    a, rate, h = tableau.a[: tableau.error.size], 7.0, 0.3
+    k = np.zeros((a.shape[0], 2))
+    for i in range(a.shape[0]):
+        k[i] = -rate * (np.array([1.0, -2.0]) + h * a[i, :i] @ k[:i])
+    assert _stiff.rate_of_stages(tableau, k) == pytest.approx(rate * h, rel=1e-9)
+
+
 @pytest.mark.parametrize("size", [3, 10**6])  # Rosenbrock, ROCK4
 def test_auto_goes_over_to_the_stiff_method_and_back(size):
     grid = np.linspace(0, 10, 41)

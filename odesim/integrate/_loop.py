@@ -198,7 +198,7 @@ def watch(method, k, h, control, counts):
         counts[HITS] = counts[HITS] + 1 if h * control[RADIUS] < EASY * bound else 0
         switch = counts[HITS] >= EASY_STEPS
     else:
-        if rate_of_stages(method.tableau, k, h) > NEAR * bound:
+        if rate_of_stages(method.tableau, k) > NEAR * bound:
             counts[HITS] += 1
             counts[MISSES] = 0
         else:

@@ -13,8 +13,8 @@ MOST, CLOSE = 50, 0.02
 
 
 @kernel
-def rate_of_stages(tableau, k, h):
-    """Return h times the rate |f(u) − f(v)| / |u − v| of the last two stages, both at the end of the step.
+def rate_of_stages(tableau, k):
+    """Return h times the rate |f(u) − f(v)| / |u − v| of the last two stages, both at the end of a step h.
 
     Source: Hairer & Wanner II, IV.2.
     """
