@@ -282,8 +282,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_loop.py",
-        "if events.time[e] > t + end * h:",
-        "if events.time[e] > t + h:",
+        "if events.time[e] > min(t + end * h, last):",
+        "if events.time[e] > last:",
         "test_events.py::test_a_terminal_event_ends_the_run_there_and_later_ones_are_not_seen",
         "events after the end of the run kept",
     ),

@@ -68,6 +68,17 @@ def test_an_event_at_the_end_of_a_step_is_found_once_and_one_at_the_start_not():
     assert events.state[0, 0] == pytest.approx(6, rel=1e-14)
 
 
+def test_nothing_after_the_last_output_is_an_event():
+    """The last step reaches beyond the crossing at π/3."""
+    events = seek(crossing(1, 0.5), crossing(1, 0.5, terminal=True))
+    run = Run(COUPLED, "dop853", [1, 1], np.array([0.0, 1.0]), 1e-3, 1e-3, events)
+    run.control[ex.STEP] = 1.1
+    assert run.go() == ex.DONE
+    assert run.control[ex.TIME] > 1.05
+    assert np.isnan(events.time).all()
+    assert np.isnan(events.state).all()
+
+
 def test_rejected_steps_show_no_events():
     """Every step that reaches beyond 0.5 is rejected, where the slope is NaN; a level beyond is never met."""
     events = rows([crossing(0, 0.49), crossing(0, 0.51)], 1)

@@ -137,8 +137,11 @@ def above_level(value, problem, events, e, y):
 
 
 @kernel(inline="always")
-def find_events(value, problem, events, stiff, method, y, t, h, work):
-    """Look for events in an accepted step; return the θ at which a terminal one ends it, 2 if none does."""
+def find_events(value, problem, events, stiff, method, y, t, h, last, work):
+    """Look for events in an accepted step; return the θ at which a terminal one ends it, 2 if none does.
+
+    Nothing that happens after the time ``last``, beyond which the step may reach, counts.
+    """
     end = 2.0
     for part in range(SAMPLES):
         if end > 1.0:
@@ -163,10 +166,10 @@ def find_events(value, problem, events, stiff, method, y, t, h, work):
                     inside(stiff, method, y, work, h, high, events.state[e])
                     events.before[e] = above_level(value, problem, events, e, events.state[e])
                     events.time[e] = t + high * h
-                    if events.terminal[e] and high < end:
+                    if events.terminal[e] and high < end and events.time[e] <= last:
                         end = high
     for e in range(events.level.size):
-        if events.time[e] > t + end * h:
+        if events.time[e] > min(t + end * h, last):
             events.time[e] = np.nan
             events.state[e] = np.nan
     return end
@@ -285,7 +288,7 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
                         rhs(problem, t + tableau.c[i] * h, work.z, work.k[i])
                         counts[EVALUATIONS] += 1
                 if watched:
-                    stop = find_events(value, problem, events, stiff, method, y, t, h, work)
+                    stop = find_events(value, problem, events, stiff, method, y, t, h, t_out[-1], work)
                 reached = t + min(stop, 1.0) * h
                 while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= reached:
                     inside(stiff, method, y, work, h, (t_out[counts[NEXT]] - t) / h, out[counts[NEXT]])
