@@ -641,6 +641,7 @@ MUTANTS = [
         "name: times for",
         "test_trajectory.py::test_one_run_of_an_ensemble",
         "events of all runs in one",
+    ),
     Mutant(
         "integrate/_loop.py",
         "if before < 0.0 and now >= 0.0:",
