@@ -23,6 +23,8 @@ class Tableau(NamedTuple):
     error: np.ndarray  # (s) solution minus embedded solution
     dense: np.ndarray  # (s, p): b_i(θ) = Σ_k dense[i, k] θ^{k+1}
     order: int  # of the embedded solution plus one: the exponent of the step control is 1/order
+    coarse: np.ndarray  # (s) a second error estimate, of lower order, or none (0): see `error_norm`
+    bound: float  # |R(−x)| <= 1 on [0, bound]
 
 
 class Work(NamedTuple):
@@ -54,13 +56,24 @@ def combine(y, k, weights, count, h, out):
 
 @kernel
 def error_norm(tableau, y, work, h, rtol, atol):
-    """Scaled norm of the embedded error estimate of the trial step."""
-    total = 0.0
+    """Scaled norm of the embedded error estimate of the trial step.
+
+    With a second, coarser estimate it is |e|²/√(|e|² + 0.01 |coarse|²) (Hairer, Nørsett & Wanner I, II.10).
+    """
+    total, coarse = 0.0, 0.0
     for j in range(y.size):
         error = 0.0
         for i in range(tableau.error.size):
             error += tableau.error[i] * work.k[i, j]
-        total += (h * error / (atol + rtol * max(abs(y[j]), abs(work.y[j])))) ** 2
+        scale = h / (atol + rtol * max(abs(y[j]), abs(work.y[j])))
+        total += (scale * error) ** 2
+        if tableau.coarse.size > 0:
+            error = 0.0
+            for i in range(tableau.coarse.size):
+                error += tableau.coarse[i] * work.k[i, j]
+            coarse += (scale * error) ** 2
+    if coarse > 0.0:
+        total *= total / (total + 0.01 * coarse)
     return math.sqrt(total / y.size)
 
 
@@ -68,7 +81,7 @@ def error_norm(tableau, y, work, h, rtol, atol):
 def interpolate(tableau, y, k, h, theta, out):
     """Dense output: the state at t + θh, from the state at t and the stages of the step."""
     out[:] = y
-    for i in range(k.shape[0]):
+    for i in range(tableau.dense.shape[0]):
         weight, power = 0.0, 1.0
         for p in range(tableau.dense.shape[1]):
             power *= theta

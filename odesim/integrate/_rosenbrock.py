@@ -1,0 +1,150 @@
+"""A Rosenbrock method of order 4 for stiff problems small enough for a Jacobian: RODAS, stiffly accurate and L-stable.
+
+Source: E. Hairer & G. Wanner, *Solving Ordinary Differential Equations II*, 2nd edition 1996, IV.7 and its code RODAS.
+With E = I/(hγ) − J each stage solves E u_i = f(y + Σ A_ij u_j) + Σ (C_ij/h) u_j + h g_i ∂f/∂t. The last two stages
+are at the end of the step, and the last u is the error estimate. The Jacobian is differenced once a step.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from odesim._jit import kernel
+from odesim.integrate._explicit import combine
+
+ORDER = 4
+END = 7  # the row of `work.k` with the slope at the end; rows 1 to 6 hold the u_i
+TILT = 8  # the row with ∂f/∂t
+ROWS = 9
+
+
+class Rosenbrock(NamedTuple):
+    """The method as data."""
+
+    gamma: float
+    c: np.ndarray  # (6)
+    g: np.ndarray  # (6)
+    A: np.ndarray  # (6, 6); the last row and a last u of weight 1 give the solution
+    C: np.ndarray  # (6, 6)
+    dense: np.ndarray  # (2, 6)
+
+
+@kernel
+def factor(a, pivot):
+    """Replace a by its LU factors with row exchanges; a pivot of 0 gives infinities, which the step control meets."""
+    n = pivot.size
+    for k in range(n):
+        best = k
+        for i in range(k + 1, n):
+            if abs(a[i, k]) > abs(a[best, k]):
+                best = i
+        pivot[k] = best
+        if best != k:
+            for j in range(n):
+                a[k, j], a[best, j] = a[best, j], a[k, j]
+        top = a[k]
+        for i in range(k + 1, n):
+            row = a[i]
+            row[k] /= top[k]
+            share = row[k]
+            if share != 0.0:
+                for j in range(k + 1, n):
+                    row[j] -= share * top[j]
+
+
+@kernel
+def substitute(a, pivot, x):
+    """Solve in place with the factors of `factor`."""
+    n = pivot.size
+    for k in range(n):
+        p = pivot[k]
+        x[k], x[p] = x[p], x[k]
+    for i in range(n):
+        total = x[i]
+        for j in range(i):
+            total -= a[i, j] * x[j]
+        x[i] = total
+    for i in range(n - 1, -1, -1):
+        total = x[i]
+        for j in range(i + 1, n):
+            total -= a[i, j] * x[j]
+        x[i] = total / a[i, i]
+
+
+@kernel
+def row_sum_norm(a):
+    """Largest row sum of |a|: no eigenvalue is larger."""
+    top = 0.0
+    for i in range(a.shape[0]):
+        total = 0.0
+        for j in range(a.shape[1]):
+            total += abs(a[i, j])
+        top = max(top, total)
+    return top
+
+
+@kernel(inline="always")
+def jacobian(rhs, problem, t, y, work):
+    """Difference the right-hand side at y forward, into work.jacobian and, for ∂f/∂t, row TILT; n + 1 evaluations."""
+    size = 0.0
+    for j in range(y.size):
+        size = max(size, abs(y[j]))
+    work.y[:] = y
+    for j in range(y.size):
+        step = 1.5e-8 * max(abs(y[j]), 0.01 * size, 1e-8)
+        work.y[j] = y[j] + step
+        step = work.y[j] - y[j]
+        rhs(problem, t, work.y, work.k[1])
+        work.y[j] = y[j]
+        for i in range(y.size):
+            work.jacobian[i, j] = (work.k[1, i] - work.k[0, i]) / step
+    step = 1.5e-8 * max(abs(t), 1e-3)
+    rhs(problem, t + step, y, work.k[TILT])
+    for i in range(y.size):
+        work.k[TILT, i] = (work.k[TILT, i] - work.k[0, i]) / step
+
+
+@kernel(inline="always")
+def rosenbrock_step(rhs, problem, method, t, h, y, work):
+    """Fill the trial state work.y, the u_i and the slope at the end; needs the slope at y and the Jacobian there."""
+    n = y.size
+    for i in range(n):
+        for j in range(n):
+            work.factors[i, j] = -work.jacobian[i, j]
+        work.factors[i, i] += 1.0 / (h * method.gamma)
+    factor(work.factors, work.pivot)
+    u = work.k[1:]
+    for i in range(6):
+        if i == 0:
+            work.z[:] = work.k[0]
+        else:
+            combine(y, u, method.A[i], i, 1.0, work.y)
+            rhs(problem, t + method.c[i] * h, work.y, work.z)
+        for j in range(n):
+            work.z[j] += h * method.g[i] * work.k[TILT, j]
+        combine(work.z, u, method.C[i], i, 1.0 / h, u[i])
+        substitute(work.factors, work.pivot, u[i])
+    for j in range(n):
+        work.y[j] += u[5, j]
+    rhs(problem, t + h, work.y, work.k[END])
+
+
+@kernel
+def rosenbrock_error(y, work, rtol, atol):
+    """Scaled norm of the error estimate of the trial step."""
+    total = 0.0
+    for j in range(y.size):
+        total += (work.k[6, j] / (atol + rtol * max(abs(y[j]), abs(work.y[j])))) ** 2
+    return math.sqrt(total / y.size)
+
+
+@kernel
+def rosenbrock_dense(method, y, end, k, theta, out):
+    """Dense output of order 3: (1−θ) y + θ (y₁ + (1−θ)(d₀ + θ d₁))."""
+    for j in range(out.size):
+        first, second = 0.0, 0.0
+        for i in range(6):
+            first += method.dense[0, i] * k[i + 1, j]
+            second += method.dense[1, i] * k[i + 1, j]
+        out[j] = (1.0 - theta) * y[j] + theta * (end[j] + (1.0 - theta) * (first + theta * second))
