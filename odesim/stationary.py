@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,8 @@ class Saddle:
         Distance between both, relative to the state's norm.
     eigenvalues : complex array (k,)
         Growth rates of small changes of the weights, per unit of flow time, largest real part first.
+    local_rate : float
+        Largest growth rate at the recorded state: what the run shows there where it is still far from the saddle.
     zero : float
         Real parts within ± this count as 0.
     direction : array (n,)
@@ -77,6 +79,7 @@ class Saddle:
     start_residual: float
     moved: float
     eigenvalues: NDArray[np.complex128]
+    local_rate: float
     zero: float
     direction: Array
 
@@ -161,6 +164,7 @@ def saddle(
     rates = training.rates(here)[f.phase(time)]
     basis = _basis(f, {"m": rates.w, "R": rates.w, "s": rates.w, "a": rates.a, "b": rates.b})
     J = basis.T @ f.along(time, start, basis)
+    local = float(_spectrum(J, _squares(f, start, basis))[0].real.max(initial=0.0))
     fastest, size = float(np.linalg.norm(J, 2)), max(float(np.linalg.norm(start)), 1e-3)
     state, arrived = _polish(f, time, start, basis, fastest * size, reach * size)
     if arrived:
@@ -189,6 +193,7 @@ def saddle(
         start_residual=float(abs(f(time, start)).max()),
         moved=float(np.linalg.norm(state - start)) / size,
         eigenvalues=eigenvalues,
+        local_rate=local,
         zero=zero,
         direction=direction,
     )
@@ -267,39 +272,76 @@ def _polish(f: RightHandSide, t: float, start: Array, basis: Array, unit: float,
     return (y if arrived else start), arrived
 
 
-def _squares(f: RightHandSide, state: Array, basis: Array) -> Array:
-    """Orthonormal columns (k, s), in the basis, of changes that are squares of weights: R within its null space."""
-    if "R" not in f.names:
-        return np.zeros((basis.shape[1], 0))
-    i = f.names.index("R")
-    R = f.unpack(state)[i]
-    columns = []
+class _Squares(NamedTuple):
+    """Changes of R within its null space, which are squares of weights.
+
+    ``columns`` (k, s) are orthonormal in the basis, one for each of the ``pairs`` (i, j ≤ i) of null vectors.
+    """
+
+    columns: Array
+    pairs: list[tuple[int, int]]
+
+
+def _squares(f: RightHandSide, state: Array, basis: Array) -> _Squares:
+    """Find R's null space; none for a flow whose state has no R."""
+    columns, pairs = [], []
+    R = f.unpack(state)[f.names.index("R")] if "R" in f.names else np.ones(1)
     matrix = np.diag(R) if R.ndim == 1 else R
     values, vectors = np.linalg.eigh(matrix)
     null = vectors[:, values <= NULL * max(1.0, float(abs(matrix).max()))].T
-    for j, u in enumerate(null):
-        for v in null[: j + 1]:
+    for i, u in enumerate(null):
+        for j, v in enumerate(null[: i + 1]):
+            if R.ndim == 1 and i != j:
+                continue
             unit = np.zeros(state.size)
-            part = f.unpack(unit)[i]
-            part[...] = u * v if R.ndim == 1 else np.outer(u, v) + np.outer(v, u)
-            if (length := np.linalg.norm(unit)) > 0.5:
-                columns.append(basis.T @ (unit / length))
-    return np.array(columns).reshape(-1, basis.shape[1]).T
+            f.unpack(unit)[f.names.index("R")][...] = u * v if R.ndim == 1 else np.outer(u, v) + np.outer(v, u)
+            columns.append(basis.T @ (unit / np.linalg.norm(unit)))
+            pairs.append((i, j))
+    return _Squares(np.array(columns).reshape(-1, basis.shape[1]).T, pairs)
 
 
-def _spectrum(J: Array, squares: Array) -> tuple[NDArray[np.complex128], Array]:
+def _spectrum(J: Array, squares: _Squares) -> tuple[NDArray[np.complex128], Array]:
     """Rates of weights, largest first, and the direction of the first.
 
     The flow keeps R ≥ 0, so that what is no square never makes one to first order, and J is block triangular.
     """
-    rest = np.eye(len(J)) if squares.shape[1] == 0 else np.linalg.qr(squares, mode="complete")[0][:, squares.shape[1] :]
+    columns = squares.columns
+    rest = np.eye(len(J)) if not squares.pairs else np.linalg.qr(columns, mode="complete")[0][:, columns.shape[1] :]
     one, modes = np.linalg.eig(rest.T @ J @ rest)
-    two, square_modes = np.linalg.eig(squares.T @ J @ squares)
-    values = np.concatenate([one, 0.5 * two])
+    two, square_modes = _square_rates(columns.T @ J @ columns, squares.pairs)
+    values = np.concatenate([one, two])
     order = np.argsort(-values.real, kind="stable")
     first = order[0]
-    mode = rest @ modes[:, first].real if first < one.size else squares @ square_modes[:, first - one.size].real
+    mode = rest @ modes[:, first].real if first < one.size else columns @ square_modes[:, first - one.size].real
     return values[order].astype(np.complex128), mode / np.linalg.norm(mode)
+
+
+def _square_rates(J: Array, pairs: list[tuple[int, int]]) -> tuple[Array, Array]:
+    """Rates of the weights whose squares change by J, and the squares that do.
+
+    In the plain flow v' = Bv for each residual, so that R' = BR + RB and J applied to 1 is 2B. The finite-step term
+    adds to that; then rates are halves of those of the squares.
+    """
+    if not pairs:
+        return np.zeros(0), np.zeros((0, 0))
+    size = max(i for i, _ in pairs) + 1
+    scale = np.array([1.0 if i == j else np.sqrt(0.5) for i, j in pairs])
+    index = tuple(np.array(pairs).T)
+
+    def matrix(column: Array) -> Array:
+        out = np.zeros((size, size))
+        out[index] = column * scale
+        return out + np.tril(out, -1).T
+
+    B = 0.5 * matrix(J @ np.array([float(i == j) for i, j in pairs]))
+    changes = [matrix(column) for column in np.eye(len(pairs))]
+    plain = np.array([(B @ R + R @ B)[index] / scale for R in changes]).T
+    # with fewer pairs the null vectors are neurons that do not meet
+    if len(pairs) == size or np.allclose(plain, J, rtol=0.0, atol=1e-6 * float(abs(J).max())):
+        rates, vectors = np.linalg.eigh(B)
+        return rates, np.array([np.outer(v, v)[index] / scale for v in vectors.T]).T
+    rates, modes = np.linalg.eig(J)
+    return 0.5 * rates, modes
 
 
 def _leaves(
