@@ -32,7 +32,7 @@ def flow_of(trajectory: Trajectory) -> Any:
     options = dict(_settings(trajectory, "dynamics", "flow"))
     name = options.pop("name", "")
     for room, kind, _ in menu.DYNAMICS.values():
-        found = getattr(importlib.import_module(f"odesim.{room}"), kind) if kind == name else None
+        found: Any = getattr(importlib.import_module(f"odesim.{room}"), kind) if kind == name else None
         if hasattr(found, "right_hand_side"):
             known = {one.name for one in dataclasses.fields(found)}
             return found(**{key: value for key, value in options.items() if key in known})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from odesim.checks import InputError
 from odesim.flows.plain import RightHandSide
 from odesim.network import Network
 from odesim.rebuild import flow_of, network_at, target_of, training_of
+from odesim.spectrum import spectrum, squares_of, trained
 from odesim.training import Training
 from odesim.trajectory import Trajectory
 
@@ -26,9 +27,6 @@ AIM, ARRIVED = 1e-14, 1e-9
 
 ZERO = 1e-5
 """Share of the fastest rate below which a rate counts as 0: a root of order k is found to AIM^(1/k) only."""
-
-NULL = 1e-8
-"""Eigenvalue of R that counts as 0, in units of max(1, |R|)."""
 
 SIZES, TRIES, OUTWARD = (0.01, 0.03, 0.1, 0.3), 100, 1e-6
 """Lengths and number of excursions along zero modes, and the growth, in units of the fastest rate, that counts."""
@@ -156,21 +154,24 @@ def saddle(
     f = flow.right_hand_side(target, here, training)
     start, time = _state(f, here), float(trajectory.time[row])
     risk = float(f.risk(start))
-    if not abs(risk - trajectory.risk[row]) <= SAME * abs(trajectory.risk[row]) + 1e-9:
+    exact = trajectory.Q is not None or "s" in f.names  # else angles between residuals are unknown
+    if exact and not abs(risk - trajectory.risk[row]) <= SAME * abs(trajectory.risk[row]) + 1e-9:
         raise InputError(
             f"trajectory.risk={trajectory.risk[row]:.6g} at t={time:g} comes out as {risk:.6g}: the flow is of another "
             "target, network or training; give the ones that were run"
         )
     rates = training.rates(here)[f.phase(time)]
-    basis = _basis(f, {"m": rates.w, "R": rates.w, "s": rates.w, "a": rates.a, "b": rates.b})
+    basis = trained(f, {"m": rates.w, "R": rates.w, "s": rates.w, "a": rates.a, "b": rates.b})
+    if basis.shape[1] == 0:
+        raise InputError(f"training moves nothing at t={time:g}; give a time in a phase in which a layer trains")
     J = basis.T @ f.along(time, start, basis)
-    local = float(_spectrum(J, _squares(f, start, basis))[0].real.max(initial=0.0))
+    local = float(spectrum(J, squares_of(f, start, basis))[0].real.max(initial=0.0))
     fastest, size = float(np.linalg.norm(J, 2)), max(float(np.linalg.norm(start)), 1e-3)
     state, arrived = _polish(f, time, start, basis, fastest * size, reach * size)
     if arrived:
         J = basis.T @ f.along(time, state, basis)
         fastest = max(fastest, float(np.linalg.norm(J, 2)))
-    eigenvalues, leading = _spectrum(J, _squares(f, state, basis))
+    eigenvalues, leading = spectrum(J, squares_of(f, state, basis))
     zero = ZERO * fastest
     unstable = eigenvalues.real.max(initial=0.0) > zero
     lowers = training.loss == "square"
@@ -220,27 +221,6 @@ def _state(f: RightHandSide, network: Network) -> Array:
     return f.nearest(f.pack(*(parts[name] for name in f.names)))
 
 
-def _basis(f: RightHandSide, rates: dict[str, float]) -> Array:
-    """Orthonormal columns (n, k) that span the coordinates that train, symmetric changes of R only."""
-    columns = []
-    for i, (name, shape) in enumerate(zip(f.names, f.shapes, strict=True)):
-        if not rates[name] > 0:
-            continue
-        each = np.ndindex(*shape)
-        for index in each:
-            unit = np.zeros(f.start.size)
-            part = f.unpack(unit)[i]
-            if name == "R" and len(shape) == 2:
-                j, k = index
-                if j > k:
-                    continue
-                part[j, k] = part[k, j] = 1.0 if j == k else np.sqrt(0.5)
-            else:
-                part[index] = 1.0
-            columns.append(unit)
-    return np.array(columns).T
-
-
 def _polish(f: RightHandSide, t: float, start: Array, basis: Array, unit: float, far: float) -> tuple[Array, bool]:
     """Return a state of y' = 0, or the start where there is none within the distance ``far``; and which.
 
@@ -270,78 +250,6 @@ def _polish(f: RightHandSide, t: float, start: Array, basis: Array, unit: float,
             return start, False
     arrived = bool(np.linalg.norm(slope) <= ARRIVED * unit)
     return (y if arrived else start), arrived
-
-
-class _Squares(NamedTuple):
-    """Changes of R within its null space, which are squares of weights.
-
-    ``columns`` (k, s) are orthonormal in the basis, one for each of the ``pairs`` (i, j ≤ i) of null vectors.
-    """
-
-    columns: Array
-    pairs: list[tuple[int, int]]
-
-
-def _squares(f: RightHandSide, state: Array, basis: Array) -> _Squares:
-    """Find R's null space; none for a flow whose state has no R."""
-    columns, pairs = [], []
-    R = f.unpack(state)[f.names.index("R")] if "R" in f.names else np.ones(1)
-    matrix = np.diag(R) if R.ndim == 1 else R
-    values, vectors = np.linalg.eigh(matrix)
-    null = vectors[:, values <= NULL * max(1.0, float(abs(matrix).max()))].T
-    for i, u in enumerate(null):
-        for j, v in enumerate(null[: i + 1]):
-            if R.ndim == 1 and i != j:
-                continue
-            unit = np.zeros(state.size)
-            f.unpack(unit)[f.names.index("R")][...] = u * v if R.ndim == 1 else np.outer(u, v) + np.outer(v, u)
-            columns.append(basis.T @ (unit / np.linalg.norm(unit)))
-            pairs.append((i, j))
-    return _Squares(np.array(columns).reshape(-1, basis.shape[1]).T, pairs)
-
-
-def _spectrum(J: Array, squares: _Squares) -> tuple[NDArray[np.complex128], Array]:
-    """Rates of weights, largest first, and the direction of the first.
-
-    The flow keeps R ≥ 0, so that what is no square never makes one to first order, and J is block triangular.
-    """
-    columns = squares.columns
-    rest = np.eye(len(J)) if not squares.pairs else np.linalg.qr(columns, mode="complete")[0][:, columns.shape[1] :]
-    one, modes = np.linalg.eig(rest.T @ J @ rest)
-    two, square_modes = _square_rates(columns.T @ J @ columns, squares.pairs)
-    values = np.concatenate([one, two])
-    order = np.argsort(-values.real, kind="stable")
-    first = order[0]
-    mode = rest @ modes[:, first].real if first < one.size else columns @ square_modes[:, first - one.size].real
-    return values[order].astype(np.complex128), mode / np.linalg.norm(mode)
-
-
-def _square_rates(J: Array, pairs: list[tuple[int, int]]) -> tuple[Array, Array]:
-    """Rates of the weights whose squares change by J, and the squares that do.
-
-    In the plain flow v' = Bv for each residual, so that R' = BR + RB and J applied to 1 is 2B. The finite-step term
-    adds to that; then rates are halves of those of the squares.
-    """
-    if not pairs:
-        return np.zeros(0), np.zeros((0, 0))
-    size = max(i for i, _ in pairs) + 1
-    scale = np.array([1.0 if i == j else np.sqrt(0.5) for i, j in pairs])
-    index = tuple(np.array(pairs).T)
-
-    def matrix(column: Array) -> Array:
-        out = np.zeros((size, size))
-        out[index] = column * scale
-        return out + np.tril(out, -1).T
-
-    B = 0.5 * matrix(J @ np.array([float(i == j) for i, j in pairs]))
-    changes = [matrix(column) for column in np.eye(len(pairs))]
-    plain = np.array([(B @ R + R @ B)[index] / scale for R in changes]).T
-    # with fewer pairs the null vectors are neurons that do not meet
-    if len(pairs) == size or np.allclose(plain, J, rtol=0.0, atol=1e-6 * float(abs(J).max())):
-        rates, vectors = np.linalg.eigh(B)
-        return rates, np.array([np.outer(v, v)[index] / scale for v in vectors.T]).T
-    rates, modes = np.linalg.eig(J)
-    return 0.5 * rates, modes
 
 
 def _leaves(

@@ -56,10 +56,11 @@ RUNS = """
             network = odesim.Network.random(target, width=2, dim=5, activation=activation, biases=0.5, rng=1)
             for one, training in dynamics:
                 odesim.run(one, target, network, training, steps=8, points=3)
-            for flow in (odesim.OverlapFlow(finite_step=False), odesim.MeanFieldFlow(nodes=4), odesim.CorrelationFlow()):
-                f = flow.right_hand_side(target, network, free)
+            for one, _ in dynamics[0:6:2]:
+                f = one.right_hand_side(target, network, free)
                 f.risk(f(0.0, f.start))
         odesim.search_phase(gaussian, activation=activation, b=0.5, kappa=0.1, runs=2)
+    odesim.resolvability(gaussian, network, free)
     rock4()
     print(json.dumps({"seconds": time.perf_counter() - begin, "counts": counts()}))
 """

@@ -14,6 +14,7 @@ from odesim import (
     MeanFieldFlow,
     Network,
     OverlapFlow,
+    Phase,
     Target,
     Training,
     Trajectory,
@@ -179,6 +180,9 @@ def test_what_cannot_be_looked_at_is_refused(leap):
         saddle(leap, 15.0, target=Target.parse("z1 + 2*z2*z3"))
     with pytest.raises(InputError, match=r"reach=0\.0 must be above 0"):
         saddle(leap, 15.0, reach=0.0)
+    still = replace(FROZEN, schedule=(Phase(until=1000), Phase(w=0.0)))
+    with pytest.raises(InputError, match="training moves nothing at t=15; give a time in a phase"):
+        saddle(leap, 15.0, training=still)
     teacher = Target.teacher(units=2)
     out = run(PLAIN, teacher, near_symmetry(2), FROZEN, t_eval=[0.0, 1.0])
     with pytest.raises(InputError, match=r"do not spell the target out .* give target="):
