@@ -65,7 +65,16 @@ MUTANTS = [
         "a phase includes its end",
     ),
     Mutant("spectrum.py", "B = 0.5 * matrix", "B = matrix", SPECTRUM, "rates of squares for those of weights"),
-    Mutant("spectrum.py", "if j == k else np.sqrt(0.5)", "if j == k else 0.5", ESCAPE, "changes of R not of length 1"),
+    Mutant(
+        "spectrum.py", "if j == k else np.sqrt(0.5)", "if j == k else 0.5", SPECTRUM, "changes of R not of length 1"
+    ),
+    Mutant(
+        "spectrum.py",
+        "return 0.5 * rates",
+        "return rates",
+        "test_stationary.py::test_rates_of_squares_are_halved[0.3]",
+        "squares grow twice as fast as weights, with noise",
+    ),
     Mutant("stationary.py", "np.append(-slope,", "np.append(slope,", ESCAPE, "steps uphill"),
     Mutant("stationary.py", "outward > OUTWARD * fastest and", "outward < -OUTWARD and", CUBIC, "inward for outward"),
     # ---- activations

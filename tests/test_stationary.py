@@ -21,6 +21,7 @@ from odesim import (
     run,
     saddle,
 )
+from odesim.spectrum import Squares, spectrum
 
 TARGET = Target.parse("z1 + z1*z2*z3")
 FROZEN = Training(eta=0.01, eta_a=0.0)
@@ -187,3 +188,22 @@ def test_what_cannot_be_looked_at_is_refused(leap):
     out = run(PLAIN, teacher, near_symmetry(2), FROZEN, t_eval=[0.0, 1.0])
     with pytest.raises(InputError, match=r"do not spell the target out .* give target="):
         saddle(out, 1.0)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+def test_rates_of_squares_are_halved(noise):
+    """R' = BR + RB + noise tr(R) 1 at R = 0: the eigenvalues of B, or halves of those of the whole."""
+    B = np.array([[0.4, 0.1], [0.1, -0.2]])
+    root = math.sqrt(0.5)
+    changes = [np.array([[1.0, 0], [0, 0]]), np.array([[0, root], [root, 0]]), np.array([[0, 0], [0, 1.0]])]
+    images = [B @ R + R @ B + noise * np.trace(R) * np.eye(2) for R in changes]
+    J = np.array([[np.sum(R * image) for image in images] for R in changes])
+    values, leading = spectrum(J, Squares(np.eye(3), [(0, 0), (1, 0), (1, 1)]))
+    if noise:
+        expected = 0.5 * np.linalg.eigvals(J).real
+        assert 2 * values[0].real * leading == pytest.approx(J @ leading)
+    else:
+        expected, vectors = np.linalg.eigh(B)
+        square = sum(x * R for x, R in zip(leading, changes, strict=True))
+        assert square == pytest.approx(np.outer(vectors[:, 1], vectors[:, 1]))
+    assert values.real == pytest.approx(np.sort(expected)[::-1])
