@@ -120,6 +120,8 @@ def saddle(
     of R keep theirs. It takes dim − P ≥ N for granted, without which some of these directions do not exist. Under
     the finite-step term rates are those of the mean dynamics.
 
+    A run shows the largest rate once its direction has outgrown the others, late where several rates are close.
+
     A second layer that trains often has no stationary point at all near a plateau: for erf the fit of a linear term
     improves for ever as w shrinks and a grows. The verdict is then "drift", and eigenvalues at the recorded state
     describe the escape as long as they exceed |y'|/|y|.

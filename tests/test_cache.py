@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -32,7 +33,6 @@ COUNT = """
 """
 RUNS = """
     import time
-    begin = time.perf_counter()
     import odesim
     from odesim.integrate.methods import rock4
 
@@ -62,19 +62,19 @@ RUNS = """
         odesim.search_phase(gaussian, activation=activation, b=0.5, kappa=0.1, runs=2)
     odesim.resolvability(gaussian, network, free)
     rock4()
-    print(json.dumps({"seconds": time.perf_counter() - begin, "counts": counts()}))
-"""
-COLD = """
-    import odesim
-
-    odesim.search_phase(odesim.Target.parse("z1 + z1*z2"), kappa=0.1, runs=2)
-    print(json.dumps(counts()))
+    print(json.dumps({"seconds": time.process_time(), "counts": counts()}))
 """
 SMALL = """
     import numpy as np
     from odesim.activations._normal import density
 
     assert abs(density(0.5) - np.exp(-0.125) / np.sqrt(2 * np.pi)) < 1e-15
+    print(json.dumps(counts()))
+"""
+COLD = """
+    from odesim.activations._normal import distribution2
+
+    assert abs(distribution2(0.0, 0.0, 0.5) - 1 / 3) < 1e-12
     print(json.dumps(counts()))
 """
 
@@ -135,24 +135,26 @@ def entries():
     return kernels
 
 
-def test_a_second_process_compiles_nothing_and_starts_fast(copy, tmp_path):
-    """Every entry, for every dynamics, both laws, a teacher, and activations with kernels of their own or pointers."""
-    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "1"}  # which compiles in half the time
-    first, second = python(RUNS, copy, **cache), python(RUNS, copy, **cache)
-    assert all(misses > 0 for _, misses in first["counts"].values())
+def test_a_second_process_compiles_nothing_and_starts_fast():
+    """Every entry, for every dynamics, both laws, a teacher, and activations with kernels of their own or pointers.
+
+    The first process fills the cache that all tests share, so little is compiled for this one alone.
+    """
+    home = Path(_jit.__file__).parents[1]
+    python(RUNS, home)
+    second = python(RUNS, home)
     assert not entries() - second["counts"].keys(), "entries that this test does not reach"
     for name, (hits, misses) in second["counts"].items():
         assert hits > 0, f"{name} was not found in the cache"
         assert misses == 0, f"{name} was compiled again"
-    assert second["seconds"] < first["seconds"] / 3
+    assert second["seconds"] < 15  # of the processor: some 3, and 60 where everything is compiled
 
 
 def test_processes_that_start_cold_at_once_do_not_disturb_each_other(copy, tmp_path):
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "1"}
-    name = "odesim._searching.escapes"
     for counts in [answer(one) for one in [start(COLD, copy, **cache) for _ in range(6)]]:
-        assert sum(counts[name]) == 1
-    assert python(COLD, copy, **cache)[name] == [1, 0]
+        assert sum(counts["odesim.activations._normal.distribution2"]) == 1
+    assert python(COLD, copy, **cache)["odesim.activations._normal.distribution2"] == [1, 0]
 
 
 def test_an_edit_in_another_kernel_file_recompiles(copy, tmp_path):
