@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from odesim.searching import search_phase as search_phase
     from odesim.sgd.full import SGD as SGD
     from odesim.staircase import merged_staircase as merged_staircase
+    from odesim.stationary import Saddle as Saddle
+    from odesim.stationary import saddle as saddle
     from odesim.symmetry import stuck as stuck
     from odesim.targets.series import Target as Target
     from odesim.training import Phase as Phase
@@ -82,6 +84,7 @@ _ROOMS = {
     "searching": ("EscapeTimes", "search_phase"),
     "sgd.full": ("SGD",),
     "staircase": ("merged_staircase",),
+    "stationary": ("Saddle", "saddle"),
     "symmetry": ("stuck",),
     "targets.series": ("Target",),
     "training": ("Phase", "Training", "TwoRadii"),

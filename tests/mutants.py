@@ -48,7 +48,35 @@ SLOPES = "test_mean_field.py::test_risk_is_the_plain_sum_and_the_slopes_are_the_
 ALONE = "test_mean_field.py::test_under_the_correlation_loss_neurons_do_not_meet"
 PHASES = "test_integrate.py::test_a_schedule_is_integrated_phase_by_phase"
 
+SPECTRUM = "test_stationary.py::test_the_spectrum_is_that_of_the_risk_in_weight_space"
+ESCAPE = "test_stationary.py::test_the_plateau_of_a_leap_of_two_and_its_escape"
+CUBIC = "test_stationary.py::test_a_leap_of_three_from_zero_overlaps_has_no_rate"
+TEXTBOOK = "test_right_hand_side.py::test_the_jacobian_is_that_of_the_formulas_by_complex_steps"
+
 MUTANTS = [
+    # ---- right-hand sides as functions, and saddles
+    Mutant("flows/plain.py", "R[:] = 0.5 * (R + R.T)", "R[:] = R", TEXTBOOK, "R need not be symmetric"),
+    Mutant("flows/plain.py", "/ (2 * h)", "/ h", TEXTBOOK, "central difference over one step"),
+    Mutant(
+        "flows/plain.py",
+        'side="right"',
+        'side="left"',
+        "test_right_hand_side.py::test_the_phase_of_a_schedule_is_that_of_the_time[overlap]",
+        "a phase includes its end",
+    ),
+    Mutant("spectrum.py", "B = 0.5 * matrix", "B = matrix", SPECTRUM, "rates of squares for those of weights"),
+    Mutant(
+        "spectrum.py", "if j == k else np.sqrt(0.5)", "if j == k else 0.5", SPECTRUM, "changes of R not of length 1"
+    ),
+    Mutant(
+        "spectrum.py",
+        "return 0.5 * rates",
+        "return rates",
+        "test_stationary.py::test_rates_of_squares_are_halved[0.3]",
+        "squares grow twice as fast as weights, with noise",
+    ),
+    Mutant("stationary.py", "np.append(-slope,", "np.append(slope,", ESCAPE, "steps uphill"),
+    Mutant("stationary.py", "outward > OUTWARD * fastest and", "outward < -OUTWARD and", CUBIC, "inward for outward"),
     # ---- activations
     Mutant(
         "activations/_moments.py", "(k - 1) * t * before", "k * t * before", MOMENTS, "Hermite recursion: wrong degree"

@@ -15,7 +15,8 @@ ROOMS = [
     "_jit", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
     "isotropy", "staircase",
     "symmetry", "generative", "predictions", "dossier", "network", "training", "trajectory", "job", "integrate",
-    "flows", "sgd", "menu", "resolve", "escapes", "outlook", "runner", "passages", "_searching", "searching",
+    "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
+    "stationary", "escapes", "outlook", "runner", "passages", "_searching", "searching",
     "plateaus", "comparison", "simulation", "specs", "experiment", "plotting", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")

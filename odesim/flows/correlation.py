@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +16,12 @@ from odesim.flows.corners import need_few_corners
 from odesim.flows.lone import check_finite_step, fresh, problem_of
 from odesim.flows.neuron_run import NeuronRun
 from odesim.flows.overlap import risk_of
+from odesim.flows.plain import RightHandSide, ends_of
 from odesim.flows.residuals import Start, start_of
 from odesim.job import Job
+from odesim.network import Network
 from odesim.targets.teacher import TeacherTarget
-from odesim.training import TwoRadii
+from odesim.training import Training, TwoRadii
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
@@ -88,10 +91,7 @@ class CorrelationFlow:
             geometry, a Boolean target has too many coordinates, a teacher has another activation, the finite-step
             term is not known, or a weight vector of length 0 is to go on the sphere.
         """
-        _check(job)
-        if self.finite_step:
-            check_finite_step(job.target, job.network.activation)
-        start = start_of(job)
+        start = self._start(job)
         runs = self._runs(job, start)
         with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
             while any(run.running for run in runs) and not job.stop.is_set():
@@ -100,8 +100,69 @@ class CorrelationFlow:
                 job.progress(float(np.mean([run.share for run in runs])))
         return _trajectory(job, start, runs)
 
+    def right_hand_side(self, target: Any, network: Network, training: Training) -> RightHandSide:
+        """Return the flow of all neurons as a plain function of flat states (m, R), R (N,) squared residual lengths.
+
+        The risk takes the residuals' angles from ``network``.
+
+        Raises
+        ------
+        InputError
+            For what `simulate` refuses, and for two radii, under which the past counts beside the state.
+        """
+        training.need("RightHandSide", geometry=("free", "sphere"))
+        job = Job(target, network, training, np.zeros(1, np.int64))
+        start = self._start(job)
+        problems = self._problems(job, start)
+        n, p = start.m.shape
+
+        def fill(phase: int, y: Array, dy: Array) -> None:
+            m, R = y[: n * p].reshape(n, p), y[n * p :]
+            slopes = dy[: n * p].reshape(n, p)
+            one = np.empty(p + 1)
+            for j in range(n):
+                kernels.value_and_slope(problems[j][phase], np.append(m[j], R[j]), one)
+                slopes[j], dy[n * p + j] = one[:-1], one[-1]
+
+        def risks(rows: Array) -> Array:
+            m, R = rows[:, : n * p].reshape(-1, n, p), np.maximum(rows[:, n * p :], 0.0)
+            states = [np.concatenate([m[:, j], R[:, j, None]], axis=1) for j in range(n)]
+            a, b = (np.broadcast_to(part, m.shape[:2]) for part in (network.plain_a, network.b))
+            Q = m @ np.swapaxes(m, -1, -2) + start.rows(states)
+            return risk_of(target, network.activation, np.ascontiguousarray(m), Q, a, b)
+
+        def nearest(state: Array) -> Array:
+            m, R = state[: n * p].reshape(n, p), np.maximum(state[n * p :], 0.0)
+            size = np.ones(n) if training.geometry == "free" else (m * m).sum(axis=1) + R
+            return np.concatenate([(m / np.sqrt(size)[:, None]).ravel(), R / size])
+
+        return RightHandSide(
+            names=("m", "R"),
+            shapes=((n, p), (n,)),
+            start=np.concatenate([start.m.ravel(), start.R]),
+            ends=ends_of(training),
+            unit=network.unit,
+            _fill=fill,
+            _risks=risks,
+            _nearest=nearest,
+        )
+
+    def _start(self, job: Job) -> Start:
+        """Where the neurons start, once the job has been checked."""
+        _check(job)
+        if self.finite_step:
+            check_finite_step(job.target, job.network.activation)
+        return start_of(job)
+
     def _runs(self, job: Job, start: Start) -> list[NeuronRun]:
-        """One integration a neuron; neurons of as many coordinates share their scratch."""
+        """One integration a neuron."""
+        return [
+            NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.rtol, self.atol)
+            for phases, m, followed, R in zip(self._problems(job, start), start.m, start.followed, start.R, strict=True)
+        ]
+
+    def _problems(self, job: Job, start: Start) -> list[list[kernels.Problem]]:
+        """The problem of every neuron in every phase; neurons of as many coordinates share their scratch."""
         training, network = job.training, job.network
         radii = training.geometry if isinstance(training.geometry, TwoRadii) else None
         layouts = {
@@ -115,12 +176,11 @@ class CorrelationFlow:
             )
             for n in {one.size for one in start.followed}
         }
-        runs = []
-        for j, (m, followed, R) in enumerate(zip(start.m, start.followed, start.R, strict=True)):
+        found = []
+        for j, followed in enumerate(start.followed):
             problem = fresh(layouts[followed.size])._replace(b=float(network.b[j]))
-            phases = _phases(job, problem, float(network.plain_a[j]), self.finite_step)
-            runs.append(NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.rtol, self.atol))
-        return runs
+            found.append(_phases(job, problem, float(network.plain_a[j]), self.finite_step))
+        return found
 
 
 def _phases(job: Job, problem: kernels.Problem, a: float, finite_step: bool) -> list[kernels.Problem]:

@@ -14,11 +14,13 @@ from odesim import checks
 from odesim.activations.catalogue import Activation
 from odesim.activations.handed import act_of
 from odesim.flows import _mean_field as kernels
+from odesim.flows.plain import RightHandSide, counter, ends_of, filler
 from odesim.flows.points import Points, points_of
 from odesim.integrate.drive import OVERFLOW, drive
 from odesim.job import Job
 from odesim.network import Network
 from odesim.symmetry import stuck
+from odesim.targets.series import Target
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
@@ -147,24 +149,57 @@ class MeanFieldFlow:
             If there would be too many points, too few for the target's degree, a neuron at its kink without residual
             at a zero start, quadrature in plain scaling, or a trap to hold on other than Boolean data.
         """
-        network, training = job.network, job.training
+        problem, problems, y = self._lay_out(job.target, job.network, job.training)
+        if self.discrete:
+            states, status, reached = _iterate(job, problems, y)
+        else:
+            entry = kernels.solve_mean_field
+            states, status, reached = drive(entry, problems, y, job, rtol=self.rtol, atol=self.atol)
+        return _trajectory(job, problem, states, status, reached)
+
+    def right_hand_side(self, target: Target, network: Network, training: Training) -> RightHandSide:
+        """Return the flow as a plain function of flat states (m, s, a, b), a in mean-field scaling.
+
+        Raises
+        ------
+        InputError
+            For what `simulate` refuses, and for ``discrete``.
+        """
+        if self.discrete:
+            raise checks.InputError("discrete=True is a map of steps without a right-hand side; give discrete=False")
+        problem, problems, y = self._lay_out(target, network, training)
+        n, p = problem.weights.size, target.P
+
+        def nearest(state: Array) -> Array:
+            m, s, a, b = unpack(state, n, p)
+            return Particles(m, abs(s), a, b, problem.weights).flat()
+
+        return RightHandSide(
+            names=("m", "s", "a", "b"),
+            shapes=((n, p), (n,), (n,), (n,)),
+            start=y,
+            ends=ends_of(training),
+            unit=_unit(network),
+            _fill=filler(kernels.derivative, problems),
+            _risks=counter(kernels.risks, problem),
+            _nearest=nearest,
+        )
+
+    def _lay_out(
+        self, target: Target, network: Network, training: Training
+    ) -> tuple[kernels.Problem, list[kernels.Problem], Array]:
+        """The problem at rate 1, the problem of every phase, and the start."""
         training.need("MeanFieldFlow", geometry=("free",))
         neurons = self.neurons(network)
         problem = problem_of(
-            points_of(job.target, self.nodes),
+            points_of(target, self.nodes),
             network.activation,
             neurons.weights,
             smoothing=self.smoothing,
-            subspace=stuck(job.target).subspace if self.hold else None,
+            subspace=stuck(target).subspace if self.hold else None,
             alone=training.loss == "correlation",
         )
-        problems = [problem._replace(**pace._asdict()) for pace in paces(training, network)]
-        if self.discrete:
-            states, status, reached = _iterate(job, problems, neurons.flat())
-        else:
-            entry = kernels.solve_mean_field
-            states, status, reached = drive(entry, problems, neurons.flat(), job, rtol=self.rtol, atol=self.atol)
-        return _trajectory(job, problem, states, status, reached)
+        return problem, [problem._replace(**pace._asdict()) for pace in paces(training, network)], neurons.flat()
 
     def neurons(self, network: Network) -> Particles:
         """Return the neurons at the start, with their weights.

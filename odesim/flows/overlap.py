@@ -13,6 +13,7 @@ from odesim import checks
 from odesim.activations.catalogue import Activation
 from odesim.flows import _overlap as kernels
 from odesim.flows.overlap_problem import paced, problem_of
+from odesim.flows.plain import RightHandSide, counter, ends_of, filler, positive
 from odesim.integrate import _explicit
 from odesim.integrate.drive import drive
 from odesim.integrate.march import march
@@ -20,6 +21,7 @@ from odesim.job import Job
 from odesim.network import Network
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
+from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
@@ -82,11 +84,51 @@ class OverlapFlow:
             For a geometry other than "free", a Boolean target of too many coordinates, a teacher of another
             activation, or a width far beyond the activation's practical one, of which a warning comes first.
         """
-        network, training = job.network, job.training
-        training.need("OverlapFlow", geometry=("free",))
+        check_width(job.network)
+        problem, problems, y = self._lay_out(job.target, job.network, job.training)
+        if self.discrete:
+            found = march(kernels.iterate_overlap, problems, y, job)
+        else:
+            hopeless = _too_fast if self.finite_step else None
+            found = drive(kernels.solve_overlap, problems, y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless)
+        return _trajectory(job, problem, *found)
+
+    def right_hand_side(self, target: Target | TeacherTarget, network: Network, training: Training) -> RightHandSide:
+        """Return the flow as a plain function of flat states (m, R, a, b), a of the plain network.
+
+        Raises
+        ------
+        InputError
+            For what `simulate` refuses, and for ``discrete``.
+        """
+        if self.discrete:
+            raise checks.InputError("discrete=True is a map of steps without a right-hand side; give discrete=False")
         check_width(network)
+        problem, problems, y = self._lay_out(target, network, training)
+        n, p = network.m.shape
+
+        def nearest(state: Array) -> Array:
+            m, R, a, b = unpack(state, n, p)
+            return np.concatenate([m.ravel(), positive(R).ravel(), a, b])
+
+        return RightHandSide(
+            names=("m", "R", "a", "b"),
+            shapes=((n, p), (n, n), (n,), (n,)),
+            start=y,
+            ends=ends_of(training),
+            unit=network.unit,
+            _fill=filler(kernels.derivative, problems),
+            _risks=counter(kernels.risks, problem),
+            _nearest=nearest,
+        )
+
+    def _lay_out(
+        self, target: Target | TeacherTarget, network: Network, training: Training
+    ) -> tuple[kernels.Problem, list[kernels.Problem], Array]:
+        """The problem at rate 1, the problem of every phase, and the start."""
+        training.need("OverlapFlow", geometry=("free",))
         problem = problem_of(
-            job.target,
+            target,
             network.activation,
             network.width,
             biased=network.has_biases or training.trains("b"),
@@ -97,13 +139,8 @@ class OverlapFlow:
         )
         options = {"finite_step": self.finite_step, "discrete": self.discrete}
         problems = [paced(problem, training, rates, network.dim, **options) for rates in training.rates(network)]
-        y = np.concatenate([part.ravel() for part in (network.m, network.R, network.plain_a, network.b)])
-        if self.discrete:
-            found = march(kernels.iterate_overlap, problems, y, job)
-        else:
-            hopeless = _too_fast if self.finite_step else None
-            found = drive(kernels.solve_overlap, problems, y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless)
-        return _trajectory(job, problem, *found)
+        parts = (network.m, network.R, network.plain_a, network.b)
+        return problem, problems, np.concatenate([part.ravel() for part in parts])
 
 
 def check_width(network: Network) -> None:
