@@ -20,7 +20,8 @@ from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_alone import square_moments, sum_of_terms
 from odesim.flows._two_radii import HALVINGS, HELD, KEPT, LOOKS, NEVER, Radii, excess, loosen, settle
 from odesim.integrate._explicit import ACCEPTED, DONE, EVALUATIONS, NEXT, RUNNING, TIME, combine
-from odesim.integrate._loop import EXPLICIT, STIFF, inside, integrate, no_value
+from odesim.integrate._loop import integrate, no_value
+from odesim.integrate._steps import EXPLICIT, STIFF, inside
 
 BY_TERMS, BY_POINTS, BY_UNITS = 0, 1, 2
 """How E[h …] is formed: by Hermite terms, by points of z, by the units of a teacher."""

@@ -310,9 +310,9 @@ def _rows(job: Job, problem: kernels.Problem, states: Array) -> dict[str, Array]
 
 
 def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    fields: dict[str, Array | None] = {**_rows(job, problem, states)}
+    fields = _rows(job, problem, states)
     if not job.training.trains("b") and not np.nan_to_num(fields["b"]).any():
-        fields["b"] = None
+        del fields["b"]
     return Trajectory(
         kind="mean-field flow",
         steps=job.steps,

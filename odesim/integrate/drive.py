@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from odesim.integrate import _explicit
 from odesim.integrate._events import Events
-from odesim.integrate._loop import EVENT, EXPLICIT, STIFF
+from odesim.integrate._steps import EVENT, EXPLICIT, STIFF
 from odesim.integrate.methods import method as method_of
 from odesim.integrate.methods import no_events, places, workspace
 from odesim.job import Job
