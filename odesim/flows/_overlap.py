@@ -23,7 +23,8 @@ from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
 from odesim.flows._overlap_points import Grid, Sums, sums_over_points
-from odesim.integrate._explicit import explicit, largest
+from odesim.integrate._explicit import largest
+from odesim.integrate._loop import integrate
 
 NOISE_ERF, NOISE_POINTS = 1, 2
 
@@ -93,10 +94,10 @@ class Problem(NamedTuple):
 
 @kernel(inline="always")
 def views(n, p, y):
-    """Split a flat state into m (N, P), R (N, N), a (N), b (N)."""
+    """Split a flat state into m (N, P), R (N, N), a (N), b (N); noise gauges may follow."""
     end_m = n * p
     end_R = end_m + n * n
-    return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n :]
+    return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n : end_R + 2 * n]
 
 
 @kernel
@@ -193,6 +194,9 @@ def rhs_overlap(problem, t, y, dy):
         for j in range(n):
             for k in range(n):
                 dR[j, k] += problem.eta_d * s.gamma[j, k]
+    for j in range(n * (p + n + 2), y.size):
+        i = j - n * (p + n + 2)
+        dy[j] = problem.eta_d * s.gamma[i, i] if problem.eta_d > 0.0 else 0.0
 
 
 @kernel
@@ -246,9 +250,15 @@ def derivative(problem, t, y, dy):
 
 
 @kernel
-def solve_overlap(problem, tableau, y, control, counts, t_out, out, work, budget):
-    """Advance the integration by at most ``budget`` steps; see `explicit`."""
-    return explicit(rhs_overlap, problem, tableau, y, control, counts, t_out, out, work, budget)
+def quantity(problem, kind, entry, y):
+    """Return the risk, for events; the only kind beside components of the state."""
+    return risk_overlap(problem, y)
+
+
+@kernel
+def solve_overlap(problem, method, y, control, counts, t_out, out, events, work, budget):
+    """Advance the integration by at most ``budget`` steps; see `integrate`."""
+    return integrate(rhs_overlap, quantity, problem, method, y, control, counts, t_out, out, events, work, budget)
 
 
 @kernel

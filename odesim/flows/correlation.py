@@ -18,6 +18,7 @@ from odesim.flows.neuron_run import NeuronRun
 from odesim.flows.overlap import risk_of
 from odesim.flows.plain import RightHandSide, ends_of
 from odesim.flows.residuals import Start, start_of
+from odesim.integrate.methods import METHODS
 from odesim.job import Job
 from odesim.network import Network
 from odesim.targets.teacher import TeacherTarget
@@ -52,7 +53,8 @@ class CorrelationFlow:
     Each neuron is integrated on its own step sizes, so no trajectory depends on the neurons beside it. Gaussian data
     is exact for every dimension d. Boolean data sums over all of {±1}^P and takes the part of <w, x>
     off the support as Gaussian, right to O(1/d). There, ReLU neurons whose residual is used up can stick to a kink:
-    the flow then becomes stiff, is smoothed over 1e-4 of the argument's size, and may end a neuron as too fast.
+    the flow then becomes stiff and is smoothed over 1e-4 of the argument's size; an explicit method may end such a
+    neuron as too fast.
 
     Parameters
     ----------
@@ -60,15 +62,20 @@ class CorrelationFlow:
         Add what SGD steps of finite size do to the norm, g = (η d/B) Γ_jj with Γ_jj = a² E[(h² + noise) σ'²]: free,
         R' gains g; on the sphere m' gains −½gm and R' g(1 − R), under two radii for the unreleased coordinates
         alone. For erf and ReLU.
+    method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
+        How to integrate. "auto" takes Tsitouras 5(4) and, while a neuron is stiff, a Rosenbrock method; the others
+        keep to what they name (Dormand–Prince 5(4) and of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     """
 
     finite_step: bool = False
+    method: str = "auto"
     rtol: float = 1e-6
     atol: float = 1e-8
 
     def __post_init__(self) -> None:
+        checks.choice("method", self.method, METHODS)
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
 
@@ -157,7 +164,7 @@ class CorrelationFlow:
     def _runs(self, job: Job, start: Start) -> list[NeuronRun]:
         """One integration a neuron."""
         return [
-            NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.rtol, self.atol)
+            NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.method, self.rtol, self.atol)
             for phases, m, followed, R in zip(self._problems(job, start), start.m, start.followed, start.R, strict=True)
         ]
 

@@ -100,30 +100,45 @@ def stabilised_error(table, row, y, work, h, rtol, atol):
     return math.sqrt(total / y.size)
 
 
-@kernel(inline="always")
-def stabilised_step(rhs, problem, table, row, t, h, y, work):
-    """Fill the trial state work.y and the slopes: of the last four stages from row ENDING, at the end in row END."""
+@kernel
+def stabilised_argument(table, row, e, t, h, y, work):
+    """Put the argument of evaluation e into work.y, of as many as there are stages; return its time and slope's row.
+
+    In the end work.y is the trial state and work.z what the recurrence reached; the slopes of the last four stages
+    stand from row ENDING on, that at the end in row END.
+    """
     first, count = table.start[row], table.degree[row] - 4
-    old, now = work.k[2], work.k[1]
-    old[:] = y
-    for j in range(y.size):
-        now[j] = y[j] + h * table.mu[first] * work.k[0, j]
-    for i in range(first + 1, first + count):
-        rhs(problem, t + h * table.time[i - 1], now, work.k[ENDING])
-        mu, kappa = h * table.mu[i], table.kappa[i]
+    if e == 0:
+        work.k[1] = y
         for j in range(y.size):
-            old[j] = mu * work.k[ENDING, j] + (1.0 + kappa) * now[j] - kappa * old[j]
-        old, now = now, old
-    work.y[:] = now
-    work.z[:] = now
+            work.y[j] = y[j] + h * table.mu[first] * work.k[0, j]
+    if e < count - 1:
+        return t + h * table.time[first + e], ENDING
+    last = e - (count - 1)
+    if last == 4:
+        return t + h, END
     c = table.time[first + count - 1]
-    for i in range(4):
-        rhs(problem, t + h * c, work.y, work.k[ENDING + i])
-        combine(now, work.k[ENDING:], table.ending[row, i], i + 1, h, work.y)
-        c = table.time[first + count - 1]
-        for j in range(i + 1):
-            c += table.ending[row, i, j]
-    rhs(problem, t + h, work.y, work.k[END])
+    if last == 0:
+        work.z[:] = work.y
+    else:
+        for j in range(last):
+            c += table.ending[row, last - 1, j]
+    return t + h * c, ENDING + last
+
+
+@kernel
+def stabilised_take(table, row, e, h, work):
+    """Go on from evaluation e: one step of the recurrence, or one of the last four stages."""
+    first, count = table.start[row], table.degree[row] - 4
+    last = e - (count - 1)
+    if last < 0:
+        mu, kappa = h * table.mu[first + e + 1], table.kappa[first + e + 1]
+        old, now = work.k[1], work.y
+        for j in range(now.size):
+            new = mu * work.k[ENDING, j] + (1.0 + kappa) * now[j] - kappa * old[j]
+            old[j], now[j] = now[j], new
+    elif last < 4:
+        combine(work.z, work.k[ENDING:], table.ending[row, last], last + 1, h, work.y)
 
 
 @kernel
