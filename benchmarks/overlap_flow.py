@@ -1,7 +1,8 @@
-"""overlap-flow: one integration by our kernel against a vectorised right-hand side under ``solve_ivp`` (RK45).
+"""overlap-flow, stiff-demo: one integration by our kernel against a vectorised right-hand side under ``solve_ivp``.
 
-z1 + z1*z2*z3, erf, N = 8, d = 400, a = ±½ trained, no finite-step term, to t = 100, with 300 outputs. The error
-of either is its largest deviation in any entry of (m, R, a) at any output from DOP853 at tolerance 1e-11.
+z1 + z1*z2*z3, erf, N = 8, d = 400, a = ±½ trained, no finite-step term, with 300 outputs: to t = 100 against RK45,
+and to t = 10^4, where the flow is stiff, against LSODA. The error of either is its largest deviation in any entry of
+(m, R, a) at any output from DOP853, or LSODA, at tolerance 1e-11.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import solve_ivp
 
+from benchmarks.integration import Integration
 from benchmarks.report import Result, row
 from benchmarks.timing import least_seconds
 from odesim.checks import RunError
 from odesim.flows import _overlap as kernels
 from odesim.flows.overlap import OverlapFlow, problem_of
-from odesim.integrate import _explicit
 from odesim.integrate.grids import step_grid
-from odesim.integrate.tableaus import tsitouras
 from odesim.network import Network
 from odesim.targets.series import Target
 
@@ -31,6 +31,7 @@ Rhs = Callable[[float, Array], Array]
 
 TARGET, WIDTH, DIM = "z1 + z1*z2*z3", 8, 400
 HORIZON, OUTPUTS = 100.0, 300
+FAR, FAR_RTOL = 1e4, 1e-6
 
 FACTOR = 2.0
 """The peer runs at the loosest tolerance, in eighths of a decade, with at most this many times our error."""
@@ -48,59 +49,44 @@ class Setting:
     times: Array
 
     @classmethod
-    def reference(cls) -> Setting:
-        """Return the setting of the case."""
+    def reference(cls, horizon: float = HORIZON) -> Setting:
+        """Return the setting of the cases."""
         network = Network.random(Target.parse(TARGET), width=WIDTH, dim=DIM, second_layer=0.5)
         start = np.concatenate([part.ravel() for part in (network.m, network.R, network.a)])
         eta = 0.2 / DIM
-        return cls(network, start, eta * step_grid(round(HORIZON / eta), OUTPUTS, "log"))
+        return cls(network, start, eta * step_grid(round(horizon / eta), OUTPUTS, "log"))
 
 
 def measure(repeats: int) -> Result:
     """Match the errors, then time."""
-    setting = Setting.reference()
-    ours, rhs = Ours(setting), numpy_rhs(WIDTH)
-    truth = solve(setting, rhs, 1e-11, "DOP853").y.T
-    error = _error(ours.states(), truth)
-    rtol, error_peer, evaluations = matching_tolerance(setting, rhs, truth, error)
-    least = least_seconds({"ours": ours.integrate, "scipy": lambda: solve(setting, rhs, rtol)}, repeats)
+    results = [
+        compare("overlap-flow", HORIZON, OverlapFlow.rtol, "RK45", repeats),
+        compare("stiff-demo", FAR, FAR_RTOL, "LSODA", min(repeats, 5)),
+    ]
+    return Result([row for one in results for row in one.rows], [note for one in results for note in one.notes])
+
+
+def compare(case: str, horizon: float, rtol: float, peer: str, repeats: int) -> Result:
+    """One integration to a horizon by ours and by a method of ``solve_ivp``, at the same error."""
+    setting = Setting.reference(horizon)
+    one, rhs = ours(setting, rtol=rtol), numpy_rhs(WIDTH)
+    truth = solve(setting, rhs, 1e-11, "DOP853" if peer == "RK45" else peer).y.T
+    error = _error(one.states()[:, :-WIDTH], truth)
+    rtol_peer, error_peer, evaluations = matching_tolerance(setting, rhs, truth, error, peer)
+    least = least_seconds({"ours": one.integrate, "scipy": lambda: solve(setting, rhs, rtol_peer, peer)}, repeats)
     note = (
-        f"overlap-flow: one integration to t = {HORIZON:g}; ours at rtol {OverlapFlow.rtol:g} with "
-        f"{ours.counts[_explicit.EVALUATIONS]} evaluations, RK45 at rtol {rtol:.1e} with {evaluations}"
+        f"{case}: one integration to t = {horizon:g}; ours at rtol {rtol:g} with {one.evaluations} evaluations, "
+        f"{peer} at rtol {rtol_peer:.1e} with {evaluations}"
     )
-    return Result([row("overlap-flow", least["ours"], "scipy", least["scipy"], (error, error_peer))], [note])
+    return Result([row(case, least["ours"], "scipy", least["scipy"], (error, error_peer))], [note])
 
 
-class Ours:
-    """Our integration: arrays laid out once, the state and the controller set back before every run."""
-
-    def __init__(self, setting: Setting) -> None:
-        network = setting.network
-        self.problem = problem_of(Target.parse(TARGET), network.activation, network.width, biased=False)
-        self.tableau, self.times = tsitouras(), setting.times
-        self.start = np.concatenate([setting.start, network.b])
-        self.control = np.zeros(_explicit.CONTROL_SIZE)
-        self.counts = np.zeros(_explicit.COUNTS_SIZE, np.int64)
-        self.out = np.zeros((setting.times.size, self.start.size))
-        size = self.start.size
-        self.work = _explicit.Work(np.zeros((self.tableau.c.size, size)), np.zeros(size))
-
-    def integrate(self) -> None:
-        """Integrate once, into ``out``."""
-        y = self.start.copy()
-        self.control[:], self.counts[:] = 0.0, 0
-        self.control[_explicit.RTOL], self.control[_explicit.ATOL] = OverlapFlow.rtol, OverlapFlow.atol
-        self.control[_explicit.BOUND] = 1e12
-        status = kernels.solve_overlap(
-            self.problem, self.tableau, y, self.control, self.counts, self.times, self.out, self.work, 10**9
-        )
-        if status != _explicit.DONE:
-            raise RunError(f"overlap-flow: our integration ended with status {status}")
-
-    def states(self) -> Array:
-        """Integrate and return (m, R, a) at the outputs, one row each."""
-        self.integrate()
-        return self.out[:, : -self.problem.scratch.q.size].copy()
+def ours(setting: Setting, method: str = "auto", rtol: float = OverlapFlow.rtol) -> Integration:
+    """Return our integration; its state is (m, R, a, b)."""
+    network = setting.network
+    problem = problem_of(Target.parse(TARGET), network.activation, network.width, biased=False)
+    start = np.concatenate([setting.start, network.b])
+    return Integration(kernels.solve_overlap, problem, start, setting.times, method, rtol, ATOL_SHARE * rtol)
 
 
 def numpy_rhs(width: int) -> Rhs:
@@ -154,11 +140,11 @@ def solve(setting: Setting, rhs: Rhs, rtol: float, method: Any = "RK45") -> Any:
         atol=ATOL_SHARE * rtol,
     )
     if not found.success:
-        raise RunError(f"overlap-flow: {method} failed: {found.message}")
+        raise RunError(f"{method} failed: {found.message}")
     return found
 
 
-def matching_tolerance(setting: Setting, rhs: Rhs, truth: Array, error: float) -> tuple[float, float, int]:
+def matching_tolerance(setting: Setting, rhs: Rhs, truth: Array, error: float, method: str) -> tuple[float, float, int]:
     """Find the loosest rtol at which the peer's error is at most FACTOR times ours.
 
     Returns
@@ -167,11 +153,11 @@ def matching_tolerance(setting: Setting, rhs: Rhs, truth: Array, error: float) -
     """
     for eighths in range(16, 96):
         rtol = 10 ** (-eighths / 8)
-        found = solve(setting, rhs, rtol)
+        found = solve(setting, rhs, rtol, method)
         peer = _error(found.y.T, truth)
         if peer <= FACTOR * error:
             return rtol, peer, int(found.nfev)
-    raise RunError(f"overlap-flow: RK45 does not reach our error of {error:.1e} at any tolerance")
+    raise RunError(f"{method} does not reach our error of {error:.1e} at any tolerance")
 
 
 def _error(states: Array, truth: Array) -> float:

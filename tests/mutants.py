@@ -289,7 +289,7 @@ MUTANTS = [
     Mutant(
         "flows/overlap.py",
         "a / job.network.unit",
-        "a=a",
+        "a",
         "test_overlap_rules.py::test_scalings_are_the_same_run_in_other_units",
         "a stored in the plain scaling",
     ),
