@@ -16,9 +16,9 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import NO, YES, kernel
-from odesim.activations._act import Act
+from odesim.activations._act import ERF, Act
 from odesim.activations._moments import moments
-from odesim.activations._pairs import pair_sums
+from odesim.activations._pairs import pair_sums, pairs_erf
 from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
@@ -33,6 +33,7 @@ class Scratch(NamedTuple):
 
     q: np.ndarray  # (M)
     t: np.ndarray  # (M)
+    mt: np.ndarray  # (P, M) mᵀ
     c: np.ndarray  # (degree + 3, M)
     sums: Sums
     Q: np.ndarray  # (M, M)
@@ -99,40 +100,58 @@ def views(n, p, y):
     return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n :]
 
 
-@kernel
-def fill_Q(m, R, Q, q):  # noqa: N802
-    """Q = m mᵀ + R and its diagonal."""
-    for j in range(q.size):
-        for k in range(q.size):
-            total = R[j, k]
-            for r in range(m.shape[1]):
-                total += m[j, r] * m[k, r]
-            Q[j, k] = total
-        q[j] = Q[j, j]
+@kernel(counted=False)
+def fill_Q(m, R, mt, Q, q):  # noqa: N802
+    """Q = m mᵀ + R and its diagonal, and mᵀ."""
+    n, p = m.shape
+    for j in range(n):
+        for r in range(p):
+            mt[r, j] = m[j, r]
+    for j in range(n):
+        row, old = Q[j], R[j]
+        for k in range(n):
+            row[k] = old[k]
+        for r in range(p):
+            x, column = m[j, r], mt[r]
+            for k in range(n):
+                row[k] += x * column[k]
+        q[j] = row[j]
 
 
-@kernel
+@kernel(counted=False)
 def join(joint, alone, m, R, a, b):
     """Put the student into the joint network."""
     for j in range(a.size):
-        joint.m[j] = m[j]
-        joint.R[j, : a.size] = R[j]
+        for r in range(m.shape[1]):
+            joint.m[j, r] = m[j, r]
+        for k in range(a.size):
+            joint.R[j, k] = R[j, k]
         joint.b[j] = b[j]
         joint.w[j] = 0.0 if alone else a[j]
 
 
-@kernel(inline="always")
-def sums_over_terms(act, biased, crowd, series, m, R, w, b, s):
-    """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data."""
-    fill_Q(m, R, s.Q, s.q)
-    moments(act, s.q, b, s.c)
+@kernel(counted=False)
+def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s):
+    """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data.
+
+    The sums are right for the first ``rows`` neurons, those of C and K themselves only where ``values`` is set.
+    """
+    fill_Q(m, R, s.mt, s.Q, s.q)
     e = s.sums
+    if series.coefficients.size > 0 or values:
+        moments(act, s.q, b, s.c)
     correlation(series, m, s.c, e.C, e.by_m, e.by_q, e.by_b)
-    if crowd:
+    if crowd and act.code == ERF and not biased:
+        pairs_erf(rows, values, s.Q, w, s.t, e.ka, e.k1, e.B)
+        for j in range(w.size):
+            e.kb[j] = 0.0
+    elif crowd:
         pair_sums(act, biased, s.Q, w, b, s.t, e.ka, e.k1, e.kb, e.B)
     else:
-        e.ka[:], e.k1[:], e.kb[:] = 0.0, 0.0, 0.0
-        e.B[:] = 0.0
+        for j in range(w.size):
+            e.ka[j], e.k1[j], e.kb[j] = 0.0, 0.0, 0.0
+            for k in range(w.size):
+                e.B[j, k] = 0.0
 
 
 @kernel
@@ -144,7 +163,27 @@ def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
         noise_points(g.act, diagonal, g.noise, m, R, w, b, g.points, a, out)
 
 
-@kernel
+@kernel(counted=False)
+def product(B, R, S):
+    """S = B R over the first N columns of B, four rows of R at a time."""
+    n = S.shape[0]
+    whole = n - n % 4
+    for j in range(n):
+        out, weights = S[j], B[j]
+        for l in range(n):
+            out[l] = 0.0
+        for k in range(0, whole, 4):
+            b0, b1, b2, b3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+            r0, r1, r2, r3 = R[k], R[k + 1], R[k + 2], R[k + 3]
+            for l in range(n):
+                out[l] += b0 * r0[l] + b1 * r1[l] + b2 * r2[l] + b3 * r3[l]
+        for k in range(whole, n):
+            b0, r0 = weights[k], R[k]
+            for l in range(n):
+                out[l] += b0 * r0[l]
+
+
+@kernel(counted=False)
 def rhs_overlap(problem, t, y, dy):
     """Fill dy/dt, t = η · steps in the scaling that the network names."""
     s = problem.scratch
@@ -159,35 +198,30 @@ def rhs_overlap(problem, t, y, dy):
     if problem.by_points:
         sums_over_points(problem.act, problem.crowd, problem.grid, every_m, every_R, w, every_b, s.sums)
     else:
-        sums_over_terms(problem.act, problem.biased, problem.crowd, problem.series, every_m, every_R, w, every_b, s)
+        values = YES if problem.kappa_a != 0.0 else NO
+        sums_over_terms(
+            problem.act, problem.biased, problem.crowd, n, values, problem.series, every_m, every_R, w, every_b, s
+        )
     xi, decay = problem.xi_w, problem.decay_w
     for j in range(n):
-        row = e.B[j]
+        row, aj = e.B[j], -a[j]
         for k in range(w.size):
-            row[k] *= -a[j] * w[k]
+            row[k] *= aj * w[k]
         row[j] += 2.0 * a[j] * (e.by_q[j] - e.k1[j])
         da[j] = problem.kappa_a * (e.C[j] - e.ka[j] - problem.decay_a * a[j])
         db[j] = problem.kappa_b * a[j] * (e.by_b[j] - e.kb[j])
         for r in range(p):
-            dm[j, r] = a[j] * e.by_m[j, r] - decay * m[j, r]
-    if not problem.by_points:
-        for j in range(n):
-            for k in range(w.size):
-                weight, row = e.B[j, k], every_m[k]
-                for r in range(p):
-                    dm[j, r] += weight * row[r]
+            moved = a[j] * e.by_m[j, r] - decay * m[j, r]
+            if not problem.by_points:
+                column = s.mt[r]
+                for k in range(w.size):
+                    moved += row[k] * column[k]
+            dm[j, r] = xi * moved
+    product(e.B, R, s.S)
     for j in range(n):
-        for r in range(p):
-            dm[j, r] *= xi
-        out = s.S[j]
-        out[:] = 0.0
+        out, mine, old = dR[j], s.S[j], R[j]
         for k in range(n):
-            weight, row = e.B[j, k], R[k]
-            for l in range(n):
-                out[l] += weight * row[l]
-    for j in range(n):
-        for k in range(n):
-            dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
+            out[k] = xi * (mine[k] + s.S[k, j] - 2.0 * decay * old[k])
     if problem.eta_d > 0.0:
         fill_gamma(problem.gamma, NO, every_m, every_R, s.Q, a, w, every_b, s.gamma)
         for j in range(n):
@@ -195,7 +229,7 @@ def rhs_overlap(problem, t, y, dy):
                 dR[j, k] += problem.eta_d * s.gamma[j, k]
 
 
-@kernel
+@kernel(counted=False)
 def risk_overlap(problem, y):
     """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
     s = problem.scratch
@@ -209,7 +243,7 @@ def risk_overlap(problem, y):
     if problem.by_points:
         sums_over_points(problem.act, YES, problem.grid, m, R, w, b, s.sums)
     else:
-        sums_over_terms(problem.act, problem.biased, 1, problem.series, m, R, w, b, s)
+        sums_over_terms(problem.act, problem.biased, YES, w.size, YES, problem.series, m, R, w, b, s)
     total = 0.5 * problem.energy
     for j in range(w.size):
         total += w[j] * (0.5 * e.ka[j] - e.C[j])
@@ -233,7 +267,7 @@ def noise_rates(problem, states, out):
         if problem.joined:
             join(problem.joint, problem.alone, m, R, a, b)
             m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-        fill_Q(m, R, s.Q, s.q)
+        fill_Q(m, R, s.mt, s.Q, s.q)
         fill_gamma(problem.gamma, YES, m, R, s.Q, a, w, b, s.gamma)
         for j in range(a.size):
             out[i, j] = s.gamma[j, j]

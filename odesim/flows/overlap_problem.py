@@ -173,6 +173,7 @@ def _scratch(n: int, rows: int, p: int, degree: int) -> kernels.Scratch:
     return kernels.Scratch(
         q=np.zeros(rows),
         t=np.zeros(rows),
+        mt=np.zeros((p, rows)),
         c=np.zeros((degree + 3, rows)),
         sums=Sums(
             C=np.zeros(rows),
