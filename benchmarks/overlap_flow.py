@@ -100,7 +100,7 @@ class Ours:
     def states(self) -> Array:
         """Integrate and return (m, R, a) at the outputs, one row each."""
         self.integrate()
-        return self.out[:, : -self.problem.scratch.q.size].copy()
+        return self.out[:, : -self.problem.scratch.S.shape[0]].copy()
 
 
 def numpy_rhs(width: int) -> Rhs:

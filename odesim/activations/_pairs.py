@@ -16,15 +16,15 @@ from odesim.activations._pairs_table import pairs_kinked
 TWO_OVER_PI = 2.0 / math.pi
 
 
-@kernel(counted=False)
-def pairs_erf(rows, values, Q, a, t, ka, k1, k12):
+@kernel(inline="always")
+def pairs_erf(rows, values, q, Q, a, t, ka, k1, k12):
     """erf without biases: K = (2/π) asin u, u = Q_jl t_j t_l, t = (1 + q)^{−1/2}; t is filled on the way.
 
-    For the first ``rows`` neurons j, and without the sums ka where ``values`` is 0.
+    For the first ``rows`` neurons j, q all of the diagonal; without the sums ka where ``values`` is 0.
     """
     n = a.size
     for j in range(n):
-        t[j] = 1.0 / math.sqrt(1.0 + Q[j, j])
+        t[j] = 1.0 / math.sqrt(1.0 + q[j])
     for j in range(rows):
         row, slopes, tj, inner = Q[j], k12[j], t[j], 0.0
         for l in range(n):
@@ -154,8 +154,8 @@ def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
             pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
         else:
             for j in range(a.size):
-                kb[j] = 0.0
-            pairs_erf(a.size, YES, Q, a, t, ka, k1, k12)
+                kb[j], k1[j] = 0.0, Q[j, j]
+            pairs_erf(a.size, YES, k1, Q, a, t, ka, k1, k12)
     elif act.code == RELU:
         pairs_relu(Q, a, b, ka, k1, kb, k12)
         if act.slope != 0.0:

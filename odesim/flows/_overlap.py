@@ -16,28 +16,27 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import NO, YES, kernel
-from odesim.activations._act import ERF, Act
-from odesim.activations._moments import moments
-from odesim.activations._pairs import pair_sums, pairs_erf
-from odesim.flows._expectation import Series, correlation
+from odesim.activations._act import Act
+from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
 from odesim.flows._overlap_points import Grid, Sums, sums_over_points
+from odesim.flows._overlap_terms import fill_Q, inner_products, sums_over_terms
 from odesim.integrate._explicit import explicit, largest
 
 NOISE_ERF, NOISE_POINTS = 1, 2
 
 
 class Scratch(NamedTuple):
-    """Work arrays of one right-hand side, M = N + K rows with the teacher's."""
+    """Work arrays of one right-hand side, M = N + K rows with the teacher's; few, for each is passed in seven words."""
 
-    q: np.ndarray  # (M)
-    t: np.ndarray  # (M)
-    mt: np.ndarray  # (P, M) mᵀ
+    lanes: np.ndarray  # (8, M): q, t, and the vectors of `Sums`
     c: np.ndarray  # (degree + 3, M)
-    sums: Sums
+    mt: np.ndarray  # (P, M) mᵀ
+    by_m: np.ndarray  # (M, P)
     Q: np.ndarray  # (M, M)
-    S: np.ndarray  # (N, N)
+    B: np.ndarray  # (M, M)
+    S: np.ndarray  # (N, N) B R
     gamma: np.ndarray  # (N, N)
 
 
@@ -101,24 +100,6 @@ def views(n, p, y):
 
 
 @kernel(counted=False)
-def fill_Q(m, R, mt, Q, q):  # noqa: N802
-    """Q = m mᵀ + R and its diagonal, and mᵀ."""
-    n, p = m.shape
-    for j in range(n):
-        for r in range(p):
-            mt[r, j] = m[j, r]
-    for j in range(n):
-        row, old = Q[j], R[j]
-        for k in range(n):
-            row[k] = old[k]
-        for r in range(p):
-            x, column = m[j, r], mt[r]
-            for k in range(n):
-                row[k] += x * column[k]
-        q[j] = row[j]
-
-
-@kernel(counted=False)
 def join(joint, alone, m, R, a, b):
     """Put the student into the joint network."""
     for j in range(a.size):
@@ -130,28 +111,11 @@ def join(joint, alone, m, R, a, b):
         joint.w[j] = 0.0 if alone else a[j]
 
 
-@kernel(counted=False)
-def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s):
-    """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data.
-
-    The sums are right for the first ``rows`` neurons, those of C and K themselves only where ``values`` is set.
-    """
-    fill_Q(m, R, s.mt, s.Q, s.q)
-    e = s.sums
-    if series.coefficients.size > 0 or values:
-        moments(act, s.q, b, s.c)
-    correlation(series, m, s.c, e.C, e.by_m, e.by_q, e.by_b)
-    if crowd and act.code == ERF and not biased:
-        pairs_erf(rows, values, s.Q, w, s.t, e.ka, e.k1, e.B)
-        for j in range(w.size):
-            e.kb[j] = 0.0
-    elif crowd:
-        pair_sums(act, biased, s.Q, w, b, s.t, e.ka, e.k1, e.kb, e.B)
-    else:
-        for j in range(w.size):
-            e.ka[j], e.k1[j], e.kb[j] = 0.0, 0.0, 0.0
-            for k in range(w.size):
-                e.B[j, k] = 0.0
+@kernel(inline="always")
+def sums_in(s):
+    """Return the expectations as views into the scratch."""
+    x = s.lanes
+    return Sums(x[2], s.by_m, x[3], x[4], x[5], x[6], x[7], s.B)
 
 
 @kernel
@@ -164,86 +128,120 @@ def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
 
 
 @kernel(counted=False)
-def product(B, R, S):
-    """S = B R over the first N columns of B, four rows of R at a time."""
-    n = S.shape[0]
-    whole = n - n % 4
-    for j in range(n):
-        out, weights = S[j], B[j]
-        for l in range(n):
-            out[l] = 0.0
-        for k in range(0, whole, 4):
-            b0, b1, b2, b3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
-            r0, r1, r2, r3 = R[k], R[k + 1], R[k + 2], R[k + 3]
-            for l in range(n):
-                out[l] += b0 * r0[l] + b1 * r1[l] + b2 * r2[l] + b3 * r3[l]
-        for k in range(whole, n):
-            b0, r0 = weights[k], R[k]
-            for l in range(n):
-                out[l] += b0 * r0[l]
+def sums_by_points(act, joined, alone, crowd, grid, joint, s, y):
+    """Fill the expectations by sums over z."""
+    m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], y)
+    w = a
+    if joined:
+        join(joint, alone, m, R, a, b)
+        m, R, b, w = joint.m, joint.R, joint.b, joint.w
+    sums_over_points(act, crowd, grid, m, R, w, b, sums_in(s))
 
 
 @kernel(counted=False)
-def rhs_overlap(problem, t, y, dy):
-    """Fill dy/dt, t = η · steps in the scaling that the network names."""
-    s = problem.scratch
-    e = s.sums
+def sums_by_terms(act, biased, joined, alone, crowd, rows, values, series, joint, s, y):
+    """Fill the expectations by Hermite terms; see `sums_over_terms`."""
+    m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], y)
+    w = a
+    if joined:
+        join(joint, alone, m, R, a, b)
+        m, R, b, w = joint.m, joint.R, joint.b, joint.w
+    x, e = s.lanes, sums_in(s)
+    sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.mt, s.Q, x[0], x[1], s.c, e)
+
+
+@kernel(counted=False)
+def gradient(by_points, joined, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
+    """Fill dy/dt without the finite-step term from the expectations; turn them into B."""
+    e = sums_in(s)
     n, p = s.gamma.shape[0], e.by_m.shape[1]
     m, R, a, b = views(n, p, y)
     dm, dR, da, db = views(n, p, dy)
-    every_m, every_R, every_b, w = m, R, b, a
-    if problem.joined:
-        join(problem.joint, problem.alone, m, R, a, b)
-        every_m, every_R, every_b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-    if problem.by_points:
-        sums_over_points(problem.act, problem.crowd, problem.grid, every_m, every_R, w, every_b, s.sums)
-    else:
-        values = YES if problem.kappa_a != 0.0 else NO
-        sums_over_terms(
-            problem.act, problem.biased, problem.crowd, n, values, problem.series, every_m, every_R, w, every_b, s
-        )
-    xi, decay = problem.xi_w, problem.decay_w
+    w = joint.w if joined else a
     for j in range(n):
         row, aj = e.B[j], -a[j]
         for k in range(w.size):
             row[k] *= aj * w[k]
         row[j] += 2.0 * a[j] * (e.by_q[j] - e.k1[j])
-        da[j] = problem.kappa_a * (e.C[j] - e.ka[j] - problem.decay_a * a[j])
-        db[j] = problem.kappa_b * a[j] * (e.by_b[j] - e.kb[j])
-        for r in range(p):
-            moved = a[j] * e.by_m[j, r] - decay * m[j, r]
-            if not problem.by_points:
-                column = s.mt[r]
-                for k in range(w.size):
-                    moved += row[k] * column[k]
-            dm[j, r] = xi * moved
-    product(e.B, R, s.S)
+        da[j] = kappa_a * (e.C[j] - e.ka[j] - decay_a * a[j])
+        db[j] = kappa_b * a[j] * (e.by_b[j] - e.kb[j])
+    # by points the sums over z have B m in them
+    inner_products(0 if by_points else w.size, e.B, s.mt, dm)
+    inner_products(n, e.B, R, s.S)
     for j in range(n):
-        out, mine, old = dR[j], s.S[j], R[j]
+        for r in range(p):
+            dm[j, r] = xi * (dm[j, r] + a[j] * e.by_m[j, r] - decay * m[j, r])
+        for k in range(j + 1):
+            dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
+            dR[k, j] = dR[j, k]
+
+
+@kernel(counted=False)
+def add_noise(g, joined, eta_d, joint, s, y, dy):
+    """Add the finite-step term to R'."""
+    n, p = s.gamma.shape[0], s.by_m.shape[1]
+    m, R, a, b = views(n, p, y)
+    if joined:
+        fill_gamma(g, NO, joint.m, joint.R, s.Q, a, joint.w, joint.b, s.gamma)
+    else:
+        fill_gamma(g, NO, m, R, s.Q, a, a, b, s.gamma)
+    dR = views(n, p, dy)[1]
+    for j in range(n):
         for k in range(n):
-            out[k] = xi * (mine[k] + s.S[k, j] - 2.0 * decay * old[k])
+            dR[j, k] += eta_d * s.gamma[j, k]
+
+
+@kernel(inline="always")
+def rhs_overlap(problem, t, y, dy):
+    """Fill dy/dt, t = η · steps in the scaling that the network names.
+
+    It is put in place where it is called: passing a whole problem on takes as long as four neurons' sums.
+    """
+    joined, s = problem.joined, problem.scratch
+    if problem.by_points:
+        sums_by_points(problem.act, joined, problem.alone, problem.crowd, problem.grid, problem.joint, s, y)
+    else:
+        sums_by_terms(
+            problem.act,
+            problem.biased,
+            joined,
+            problem.alone,
+            problem.crowd,
+            s.Q.shape[0] if problem.eta_d > 0.0 else s.gamma.shape[0],  # Γ reads all of Q
+            YES if problem.kappa_a != 0.0 else NO,
+            problem.series,
+            problem.joint,
+            s,
+            y,
+        )
+    gradient(
+        problem.by_points,
+        joined,
+        problem.xi_w,
+        problem.kappa_a,
+        problem.kappa_b,
+        problem.decay_w,
+        problem.decay_a,
+        problem.joint,
+        s,
+        y,
+        dy,
+    )
     if problem.eta_d > 0.0:
-        fill_gamma(problem.gamma, NO, every_m, every_R, s.Q, a, w, every_b, s.gamma)
-        for j in range(n):
-            for k in range(n):
-                dR[j, k] += problem.eta_d * s.gamma[j, k]
+        add_noise(problem.gamma, joined, problem.eta_d, problem.joint, s, y, dy)
 
 
 @kernel(counted=False)
 def risk_overlap(problem, y):
     """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
-    s = problem.scratch
-    e = s.sums
-    n, p = s.gamma.shape[0], e.by_m.shape[1]
-    m, R, a, b = views(n, p, y)
-    w = a
-    if problem.joined:
-        join(problem.joint, NO, m, R, a, b)
-        m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
+    s, joint = problem.scratch, problem.joint
     if problem.by_points:
-        sums_over_points(problem.act, YES, problem.grid, m, R, w, b, s.sums)
+        sums_by_points(problem.act, problem.joined, NO, YES, problem.grid, joint, s, y)
     else:
-        sums_over_terms(problem.act, problem.biased, YES, w.size, YES, problem.series, m, R, w, b, s)
+        rows = s.Q.shape[0]
+        sums_by_terms(problem.act, problem.biased, problem.joined, NO, YES, rows, YES, problem.series, joint, s, y)
+    e = sums_in(s)
+    w = joint.w if problem.joined else views(s.gamma.shape[0], s.by_m.shape[1], y)[2]
     total = 0.5 * problem.energy
     for j in range(w.size):
         total += w[j] * (0.5 * e.ka[j] - e.C[j])
@@ -262,12 +260,12 @@ def noise_rates(problem, states, out):
     """Fill Γ_jj (rows, N) of every row of ``states``."""
     s = problem.scratch
     for i in range(out.shape[0]):
-        m, R, a, b = views(s.gamma.shape[0], s.sums.by_m.shape[1], states[i])
+        m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], states[i])
         w = a
         if problem.joined:
             join(problem.joint, problem.alone, m, R, a, b)
             m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-        fill_Q(m, R, s.mt, s.Q, s.q)
+        fill_Q(w.size, m, R, s.mt, s.Q, s.lanes[0])
         fill_gamma(problem.gamma, YES, m, R, s.Q, a, w, b, s.gamma)
         for j in range(a.size):
             out[i, j] = s.gamma[j, j]
@@ -294,8 +292,7 @@ def iterate_overlap(problem, y, dy, count, bound):
     MRMᵀ and BRBᵀ.
     """
     s = problem.scratch
-    e = s.sums
-    n, p = s.gamma.shape[0], e.by_m.shape[1]
+    n, p = s.gamma.shape[0], s.by_m.shape[1]
     R, dR = views(n, p, y)[1], views(n, p, dy)[1]
     for _ in range(count):
         rhs_overlap(problem, 0.0, y, dy)
@@ -303,8 +300,8 @@ def iterate_overlap(problem, y, dy, count, bound):
             for k in range(n):
                 bare, whole = 0.0, 0.0
                 for l in range(n):
-                    bare += s.S[j, l] * e.B[k, l]
-                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * e.B[k, l]
+                    bare += s.S[j, l] * s.B[k, l]
+                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * s.B[k, l]
                 whole -= problem.decay_w * (s.S[j, k] - problem.decay_w * R[j, k])
                 dR[j, k] += problem.xi_w**2 * (whole - problem.share * bare)
         for i in range(y.size):

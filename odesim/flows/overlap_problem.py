@@ -15,7 +15,7 @@ from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt
 from odesim.flows._noise_points import BLOCK, Points
-from odesim.flows._overlap_points import Grid, Sums
+from odesim.flows._overlap_points import Grid
 from odesim.flows.closure import affordable, closure_of, square
 from odesim.flows.corners import cube, need_few_corners
 from odesim.targets.series import Target
@@ -171,21 +171,12 @@ def _second_moment(target: Target | TeacherTarget, teacher: TeacherTarget | None
 def _scratch(n: int, rows: int, p: int, degree: int) -> kernels.Scratch:
     """Work arrays of the right-hand side."""
     return kernels.Scratch(
-        q=np.zeros(rows),
-        t=np.zeros(rows),
-        mt=np.zeros((p, rows)),
+        lanes=np.zeros((8, rows)),
         c=np.zeros((degree + 3, rows)),
-        sums=Sums(
-            C=np.zeros(rows),
-            by_m=np.zeros((rows, p)),
-            by_q=np.zeros(rows),
-            by_b=np.zeros(rows),
-            ka=np.zeros(rows),
-            k1=np.zeros(rows),
-            kb=np.zeros(rows),
-            B=np.zeros((rows, rows)),
-        ),
+        mt=np.zeros((p, rows)),
+        by_m=np.zeros((rows, p)),
         Q=np.zeros((rows, rows)),
+        B=np.zeros((rows, rows)),
         S=np.zeros((n, n)),
         gamma=np.zeros((n, n)),
     )
