@@ -41,7 +41,7 @@ class Scratch(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """Student and teacher in one, the student first; the teacher's rows never change."""
+    """The student, and behind it the teacher, whose rows never change."""
 
     m: np.ndarray  # (M, P)
     R: np.ndarray  # (M, M), zero but for the student's
@@ -73,7 +73,6 @@ class Problem(NamedTuple):
     act: Act
     biased: int  # whether any bias is, or can become, non-zero
     by_points: int  # sums over the grid's z in place of Hermite terms
-    joined: int  # whether the residual's neurons are those of ``joint``, not just the student with its a
     alone: int  # correlation loss: the student is not in its own residual
     crowd: int  # whether any neuron is in the residual
     xi_w: float
@@ -99,16 +98,18 @@ def views(n, p, y):
     return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n :]
 
 
-@kernel(counted=False)
-def join(joint, alone, m, R, a, b):
-    """Put the student into the joint network."""
-    for j in range(a.size):
-        for r in range(m.shape[1]):
-            joint.m[j, r] = m[j, r]
-        for k in range(a.size):
-            joint.R[j, k] = R[j, k]
-        joint.b[j] = b[j]
-        joint.w[j] = 0.0 if alone else a[j]
+@kernel(inline="always")
+def join(alone, y, n, joint):
+    """Put the student's flat state into the joint network."""
+    p = joint.m.shape[1]
+    R, a, b = n * p, n * (p + n), n * (p + n + 1)
+    for j in range(n):
+        for r in range(p):
+            joint.m[j, r] = y[j * p + r]
+        for k in range(n):
+            joint.R[j, k] = y[R + j * n + k]
+        joint.b[j] = y[b + j]
+        joint.w[j] = 0.0 if alone else y[a + j]
 
 
 @kernel(inline="always")
@@ -128,67 +129,59 @@ def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
 
 
 @kernel(counted=False)
-def sums_by_points(act, joined, alone, crowd, grid, joint, s, y):
-    """Fill the expectations by sums over z."""
-    m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], y)
-    w = a
-    if joined:
-        join(joint, alone, m, R, a, b)
-        m, R, b, w = joint.m, joint.R, joint.b, joint.w
-    sums_over_points(act, crowd, grid, m, R, w, b, sums_in(s))
+def sums_by_points(act, alone, crowd, grid, joint, s, y):
+    """Fill the joint network and its expectations by sums over z."""
+    join(alone, y, s.S.shape[0], joint)
+    sums_over_points(act, crowd, grid, joint.m, joint.R, joint.w, joint.b, sums_in(s))
 
 
 @kernel(counted=False)
-def sums_by_terms(act, biased, joined, alone, crowd, rows, values, series, joint, s, y):
-    """Fill the expectations by Hermite terms; see `sums_over_terms`."""
-    m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], y)
-    w = a
-    if joined:
-        join(joint, alone, m, R, a, b)
-        m, R, b, w = joint.m, joint.R, joint.b, joint.w
+def sums_by_terms(act, biased, alone, crowd, rows, values, series, joint, s, y):
+    """Fill the joint network and its expectations by Hermite terms; see `sums_over_terms`."""
+    join(alone, y, s.S.shape[0], joint)
     x, e = s.lanes, sums_in(s)
+    m, R, w, b = joint.m, joint.R, joint.w, joint.b
     sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.mt, s.Q, x[0], x[1], s.c, e)
 
 
 @kernel(counted=False)
-def gradient(by_points, joined, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
+def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
     """Fill dy/dt without the finite-step term from the expectations; turn them into B."""
-    e = sums_in(s)
-    n, p = s.gamma.shape[0], e.by_m.shape[1]
-    m, R, a, b = views(n, p, y)
-    dm, dR, da, db = views(n, p, dy)
-    w = joint.w if joined else a
+    e, m, R, w = sums_in(s), joint.m, joint.R, joint.w
+    n, p = s.S.shape[0], m.shape[1]
+    to_R, to_a, to_b = n * p, n * (p + n), n * (p + n + 1)
     for j in range(n):
-        row, aj = e.B[j], -a[j]
+        row, a = e.B[j], y[to_a + j]
         for k in range(w.size):
-            row[k] *= aj * w[k]
-        row[j] += 2.0 * a[j] * (e.by_q[j] - e.k1[j])
-        da[j] = kappa_a * (e.C[j] - e.ka[j] - decay_a * a[j])
-        db[j] = kappa_b * a[j] * (e.by_b[j] - e.kb[j])
-    # by points the sums over z have B m in them
-    inner_products(0 if by_points else w.size, e.B, s.mt, dm)
+            row[k] *= -a * w[k]
+        row[j] += 2.0 * a * (e.by_q[j] - e.k1[j])
+        dy[to_a + j] = kappa_a * (e.C[j] - e.ka[j] - decay_a * a)
+        dy[to_b + j] = kappa_b * a * (e.by_b[j] - e.kb[j])
+        for r in range(p):
+            moved = a * e.by_m[j, r] - decay * m[j, r]
+            if not by_points:  # there the sums over z have B m in them
+                column = s.mt[r]
+                for k in range(w.size):
+                    moved += row[k] * column[k]
+            dy[j * p + r] = xi * moved
     inner_products(n, e.B, R, s.S)
     for j in range(n):
-        for r in range(p):
-            dm[j, r] = xi * (dm[j, r] + a[j] * e.by_m[j, r] - decay * m[j, r])
         for k in range(j + 1):
-            dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
-            dR[k, j] = dR[j, k]
+            slope = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
+            dy[to_R + j * n + k] = slope
+            dy[to_R + k * n + j] = slope
 
 
 @kernel(counted=False)
-def add_noise(g, joined, eta_d, joint, s, y, dy):
+def add_noise(g, eta_d, joint, s, y, dy):
     """Add the finite-step term to R'."""
-    n, p = s.gamma.shape[0], s.by_m.shape[1]
-    m, R, a, b = views(n, p, y)
-    if joined:
-        fill_gamma(g, NO, joint.m, joint.R, s.Q, a, joint.w, joint.b, s.gamma)
-    else:
-        fill_gamma(g, NO, m, R, s.Q, a, a, b, s.gamma)
-    dR = views(n, p, dy)[1]
+    n = s.S.shape[0]
+    to_R = n * joint.m.shape[1]
+    to_a = to_R + n * n
+    fill_gamma(g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
     for j in range(n):
         for k in range(n):
-            dR[j, k] += eta_d * s.gamma[j, k]
+            dy[to_R + j * n + k] += eta_d * s.gamma[j, k]
 
 
 @kernel(inline="always")
@@ -197,38 +190,29 @@ def rhs_overlap(problem, t, y, dy):
 
     It is put in place where it is called: passing a whole problem on takes as long as four neurons' sums.
     """
-    joined, s = problem.joined, problem.scratch
+    s, joint = problem.scratch, problem.joint
     if problem.by_points:
-        sums_by_points(problem.act, joined, problem.alone, problem.crowd, problem.grid, problem.joint, s, y)
+        sums_by_points(problem.act, problem.alone, problem.crowd, problem.grid, joint, s, y)
     else:
+        rows = s.Q.shape[0] if problem.eta_d > 0.0 else s.S.shape[0]  # Γ reads all of Q
+        values = YES if problem.kappa_a != 0.0 else NO
         sums_by_terms(
-            problem.act,
-            problem.biased,
-            joined,
-            problem.alone,
-            problem.crowd,
-            s.Q.shape[0] if problem.eta_d > 0.0 else s.gamma.shape[0],  # Γ reads all of Q
-            YES if problem.kappa_a != 0.0 else NO,
-            problem.series,
-            problem.joint,
-            s,
-            y,
+            problem.act, problem.biased, problem.alone, problem.crowd, rows, values, problem.series, joint, s, y
         )
     gradient(
         problem.by_points,
-        joined,
         problem.xi_w,
         problem.kappa_a,
         problem.kappa_b,
         problem.decay_w,
         problem.decay_a,
-        problem.joint,
+        joint,
         s,
         y,
         dy,
     )
     if problem.eta_d > 0.0:
-        add_noise(problem.gamma, joined, problem.eta_d, problem.joint, s, y, dy)
+        add_noise(problem.gamma, problem.eta_d, joint, s, y, dy)
 
 
 @kernel(counted=False)
@@ -236,15 +220,13 @@ def risk_overlap(problem, y):
     """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
     s, joint = problem.scratch, problem.joint
     if problem.by_points:
-        sums_by_points(problem.act, problem.joined, NO, YES, problem.grid, joint, s, y)
+        sums_by_points(problem.act, NO, YES, problem.grid, joint, s, y)
     else:
-        rows = s.Q.shape[0]
-        sums_by_terms(problem.act, problem.biased, problem.joined, NO, YES, rows, YES, problem.series, joint, s, y)
+        sums_by_terms(problem.act, problem.biased, NO, YES, joint.w.size, YES, problem.series, joint, s, y)
     e = sums_in(s)
-    w = joint.w if problem.joined else views(s.gamma.shape[0], s.by_m.shape[1], y)[2]
     total = 0.5 * problem.energy
-    for j in range(w.size):
-        total += w[j] * (0.5 * e.ka[j] - e.C[j])
+    for j in range(joint.w.size):
+        total += joint.w[j] * (0.5 * e.ka[j] - e.C[j])
     return total
 
 
@@ -258,16 +240,14 @@ def risks(problem, states, out):
 @kernel
 def noise_rates(problem, states, out):
     """Fill Γ_jj (rows, N) of every row of ``states``."""
-    s = problem.scratch
+    s, joint = problem.scratch, problem.joint
+    n = s.S.shape[0]
     for i in range(out.shape[0]):
-        m, R, a, b = views(s.gamma.shape[0], s.by_m.shape[1], states[i])
-        w = a
-        if problem.joined:
-            join(problem.joint, problem.alone, m, R, a, b)
-            m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-        fill_Q(w.size, m, R, s.mt, s.Q, s.lanes[0])
-        fill_gamma(problem.gamma, YES, m, R, s.Q, a, w, b, s.gamma)
-        for j in range(a.size):
+        y, to_a = states[i], n * (n + joint.m.shape[1])
+        join(problem.alone, y, n, joint)
+        fill_Q(joint.w.size, joint.m, joint.R, s.mt, s.Q, s.lanes[0])
+        fill_gamma(problem.gamma, YES, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
+        for j in range(n):
             out[i, j] = s.gamma[j, j]
 
 

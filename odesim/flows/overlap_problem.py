@@ -78,7 +78,6 @@ def problem_of(
         act=act,
         biased=int(biased),
         by_points=int(points is not None),
-        joined=int(alone or teacher is not None),
         alone=int(alone),
         crowd=crowd,
         xi_w=1.0,
