@@ -59,14 +59,14 @@ class Setting:
 def measure(repeats: int) -> Result:
     """Match the errors, then time."""
     setting = Setting.reference()
-    ours, rhs = Ours(setting), numpy_rhs(WIDTH)
+    ours, rhs = Ours.of(setting), numpy_rhs(WIDTH)
     truth = solve(setting, rhs, 1e-11, "DOP853").y.T
     error = _error(ours.states(), truth)
     rtol, error_peer, evaluations = matching_tolerance(setting, rhs, truth, error)
     least = least_seconds({"ours": ours.integrate, "scipy": lambda: solve(setting, rhs, rtol)}, repeats)
     note = (
         f"overlap-flow: one integration to t = {HORIZON:g}; ours at rtol {OverlapFlow.rtol:g} with "
-        f"{ours.counts[_explicit.EVALUATIONS]} evaluations, RK45 at rtol {rtol:.1e} with {evaluations}"
+        f"{ours.evaluations} evaluations, RK45 at rtol {rtol:.1e} with {evaluations}"
     )
     return Result([row("overlap-flow", least["ours"], "scipy", least["scipy"], (error, error_peer))], [note])
 
@@ -74,28 +74,39 @@ def measure(repeats: int) -> Result:
 class Ours:
     """Our integration: arrays laid out once, the state and the controller set back before every run."""
 
-    def __init__(self, setting: Setting) -> None:
-        network = setting.network
-        self.problem = problem_of(Target.parse(TARGET), network.activation, network.width, biased=False)
-        self.tableau, self.times = tsitouras(), setting.times
-        self.start = np.concatenate([setting.start, network.b])
+    def __init__(self, problem: Any, network: Network, times: Array, rtol: float, atol: float) -> None:
+        self.problem, self.times, self.tolerances = problem, times, (rtol, atol)
+        self.tableau = tsitouras()
+        self.start = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
         self.control = np.zeros(_explicit.CONTROL_SIZE)
         self.counts = np.zeros(_explicit.COUNTS_SIZE, np.int64)
-        self.out = np.zeros((setting.times.size, self.start.size))
+        self.out = np.zeros((times.size, self.start.size))
         size = self.start.size
         self.work = _explicit.Work(np.zeros((self.tableau.c.size, size)), np.zeros(size))
+
+    @classmethod
+    def of(cls, setting: Setting) -> Ours:
+        """Return that of this case."""
+        network = setting.network
+        problem = problem_of(Target.parse(TARGET), network.activation, network.width, biased=False)
+        return cls(problem, network, setting.times, OverlapFlow.rtol, OverlapFlow.atol)
 
     def integrate(self) -> None:
         """Integrate once, into ``out``."""
         y = self.start.copy()
         self.control[:], self.counts[:] = 0.0, 0
-        self.control[_explicit.RTOL], self.control[_explicit.ATOL] = OverlapFlow.rtol, OverlapFlow.atol
+        self.control[_explicit.RTOL], self.control[_explicit.ATOL] = self.tolerances
         self.control[_explicit.BOUND] = 1e12
         status = kernels.solve_overlap(
             self.problem, self.tableau, y, self.control, self.counts, self.times, self.out, self.work, 10**9
         )
         if status != _explicit.DONE:
-            raise RunError(f"overlap-flow: our integration ended with status {status}")
+            raise RunError(f"our integration ended with status {status}")
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of the right-hand side in the last integration."""
+        return int(self.counts[_explicit.EVALUATIONS])
 
     def states(self) -> Array:
         """Integrate and return (m, R, a) at the outputs, one row each."""

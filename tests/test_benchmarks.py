@@ -93,7 +93,7 @@ def test_the_numpy_right_hand_side_is_the_kernels(seed, width):
 
 
 def test_our_integration_repeats_itself():
-    ours = overlap_flow.Ours(overlap_flow.Setting.reference())
+    ours = overlap_flow.Ours.of(overlap_flow.Setting.reference())
     first = ours.states()
     np.testing.assert_array_equal(ours.states(), first)
     np.testing.assert_array_equal(first[0], ours.start[: first.shape[1]])

@@ -257,7 +257,7 @@ def derivative(problem, t, y, dy):
     rhs_overlap(problem, t, y, dy)
 
 
-@kernel
+@kernel(counted=False)
 def solve_overlap(problem, tableau, y, control, counts, t_out, out, work, budget):
     """Advance the integration by at most ``budget`` steps; see `explicit`."""
     return explicit(rhs_overlap, problem, tableau, y, control, counts, t_out, out, work, budget)

@@ -34,7 +34,7 @@ class Work(NamedTuple):
     y: np.ndarray  # (n)
 
 
-@kernel
+@kernel(counted=False)
 def scaled_norm(x, y, z, rtol, atol):
     """Root mean square of x / (atol + rtol max(|y|, |z|))."""
     total = 0.0
@@ -43,10 +43,17 @@ def scaled_norm(x, y, z, rtol, atol):
     return math.sqrt(total / x.size)
 
 
-@kernel
+@kernel(counted=False)
+def copy(x, out):
+    """out = x."""
+    for j in range(out.size):
+        out[j] = x[j]
+
+
+@kernel(counted=False)
 def combine(y, k, weights, count, h, out):
     """out = y + h Σ_i weights_i k_i over the first ``count`` stages."""
-    out[:] = y
+    copy(y, out)
     for i in range(count):
         w, stage = h * weights[i], k[i]
         if w != 0.0:
@@ -54,7 +61,7 @@ def combine(y, k, weights, count, h, out):
                 out[j] += w * stage[j]
 
 
-@kernel
+@kernel(counted=False)
 def error_norm(tableau, y, work, h, rtol, atol):
     """Scaled norm of the embedded error estimate of the trial step.
 
@@ -77,10 +84,10 @@ def error_norm(tableau, y, work, h, rtol, atol):
     return math.sqrt(total / y.size)
 
 
-@kernel
+@kernel(counted=False)
 def interpolate(tableau, y, k, h, theta, out):
     """Dense output: the state at t + θh, from the state at t and the stages of the step."""
-    out[:] = y
+    copy(y, out)
     for i in range(tableau.dense.shape[0]):
         weight, power = 0.0, 1.0
         for p in range(tableau.dense.shape[1]):
@@ -90,7 +97,7 @@ def interpolate(tableau, y, k, h, theta, out):
             out[j] += h * weight * k[i, j]
 
 
-@kernel
+@kernel(counted=False)
 def largest(y):
     """Return max |y_i|, NaN if any entry is not a number."""
     top = 0.0
@@ -122,16 +129,18 @@ def explicit(rhs, problem, tableau, y, control, counts, t_out, out, work, budget
         speed = scaled_norm(work.k[0], y, y, rtol, atol)
         size = scaled_norm(y, y, y, rtol, atol)
         first = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
-        combine(y, work.k, tableau.a[1] / tableau.c[1], 1, first, work.y)
+        for j in range(y.size):
+            work.y[j] = y[j] + first * work.k[0, j]
         rhs(problem, control[TIME] + first, work.y, work.k[1])
         counts[EVALUATIONS] += 1
-        work.k[1] -= work.k[0]
+        for j in range(y.size):
+            work.k[1, j] -= work.k[0, j]
         bend = max(speed, scaled_norm(work.k[1], y, y, rtol, atol) / first)
         guess = (0.01 / bend) ** (1.0 / tableau.order) if bend > 1e-15 else 1e-3
         control[STEP] = min(100.0 * first, guess)
         control[LAST_ERROR] = 1e-4
     while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= control[TIME]:
-        out[counts[NEXT]] = y
+        copy(y, out[counts[NEXT]])
         counts[NEXT] += 1
     for _ in range(budget):
         if counts[NEXT] >= t_out.size:
@@ -150,8 +159,8 @@ def explicit(rhs, problem, tableau, y, control, counts, t_out, out, work, budget
             while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= t + h:
                 interpolate(tableau, y, work.k, h, (t_out[counts[NEXT]] - t) / h, out[counts[NEXT]])
                 counts[NEXT] += 1
-            y[:] = work.y
-            work.k[0] = work.k[stages - 1]
+            copy(work.y, y)
+            copy(work.k[stages - 1], work.k[0])
             counts[ACCEPTED] += 1
             control[TIME] = t + h
             error = max(error, 1e-10)
