@@ -32,11 +32,11 @@ class Scratch(NamedTuple):
 
     lanes: np.ndarray  # (8, M): q, t, and the vectors of `Sums`
     c: np.ndarray  # (degree + 3, M)
-    mt: np.ndarray  # (P, M) mᵀ
     by_m: np.ndarray  # (M, P)
     Q: np.ndarray  # (M, M)
     B: np.ndarray  # (M, M)
     S: np.ndarray  # (N, N) B R
+    Bm: np.ndarray  # (N, P)
     gamma: np.ndarray  # (N, N)
 
 
@@ -44,6 +44,7 @@ class Joint(NamedTuple):
     """The student, and behind it the teacher, whose rows never change."""
 
     m: np.ndarray  # (M, P)
+    mt: np.ndarray  # (P, M) mᵀ
     R: np.ndarray  # (M, M), zero but for the student's
     b: np.ndarray  # (M)
     w: np.ndarray  # (M) the weights in the residual
@@ -106,6 +107,7 @@ def join(alone, y, n, joint):
     for j in range(n):
         for r in range(p):
             joint.m[j, r] = y[j * p + r]
+            joint.mt[r, j] = y[j * p + r]
         for k in range(n):
             joint.R[j, k] = y[R + j * n + k]
         joint.b[j] = y[b + j]
@@ -141,7 +143,7 @@ def sums_by_terms(act, biased, alone, crowd, rows, values, series, joint, s, y):
     join(alone, y, s.S.shape[0], joint)
     x, e = s.lanes, sums_in(s)
     m, R, w, b = joint.m, joint.R, joint.w, joint.b
-    sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.mt, s.Q, x[0], x[1], s.c, e)
+    sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.Q, x[0], x[1], s.c, e)
 
 
 @kernel(counted=False)
@@ -157,15 +159,12 @@ def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
         row[j] += 2.0 * a * (e.by_q[j] - e.k1[j])
         dy[to_a + j] = kappa_a * (e.C[j] - e.ka[j] - decay_a * a)
         dy[to_b + j] = kappa_b * a * (e.by_b[j] - e.kb[j])
-        for r in range(p):
-            moved = a * e.by_m[j, r] - decay * m[j, r]
-            if not by_points:  # there the sums over z have B m in them
-                column = s.mt[r]
-                for k in range(w.size):
-                    moved += row[k] * column[k]
-            dy[j * p + r] = xi * moved
-    inner_products(n, e.B, R, s.S)
+    inner_products(n, 0 if by_points else w.size, e.B, joint.mt, s.Bm)  # by points the sums over z have B m in them
+    inner_products(n, n, e.B, R, s.S)
     for j in range(n):
+        a = y[to_a + j]
+        for r in range(p):
+            dy[j * p + r] = xi * (a * e.by_m[j, r] + s.Bm[j, r] - decay * m[j, r])
         for k in range(j + 1):
             slope = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
             dy[to_R + j * n + k] = slope
@@ -245,7 +244,7 @@ def noise_rates(problem, states, out):
     for i in range(out.shape[0]):
         y, to_a = states[i], n * (n + joint.m.shape[1])
         join(problem.alone, y, n, joint)
-        fill_Q(joint.w.size, joint.m, joint.R, s.mt, s.Q, s.lanes[0])
+        fill_Q(joint.w.size, joint.m, joint.R, s.Q, s.lanes[0])
         fill_gamma(problem.gamma, YES, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
         for j in range(n):
             out[i, j] = s.gamma[j, j]

@@ -7,56 +7,12 @@ from odesim.activations._pairs import pair_sums, pairs_erf
 from odesim.flows._expectation import correlation
 
 
-@kernel(inline="always")
-def fill_Q(rows, m, R, mt, Q, q):  # noqa: N802
-    """Fill the first rows of Q = m mᵀ + R, its diagonal q, and mᵀ."""
-    n, p = m.shape
-    for j in range(n):
-        total = R[j, j]
-        for r in range(p):
-            mt[r, j] = m[j, r]
-            total += m[j, r] * m[j, r]
-        q[j] = total
-    for j in range(rows):
-        row, old = Q[j], R[j]
-        for k in range(n):
-            row[k] = old[k]
-        for r in range(p):
-            x, column = m[j, r], mt[r]
-            for k in range(n):
-                row[k] += x * column[k]
-
-
-@kernel(inline="always")
-def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, mt, Q, q, t, c, e):
-    """Fill Q, the moments, C and its partials, and the sums over pairs.
-
-    Only the first ``rows`` neurons need them, and where ``values`` is 0 those of C and K themselves may be left out.
-    """
-    fill_Q(rows, m, R, mt, Q, q)
-    terms = series.coefficients.size
-    if terms > 0:
-        moments(act, q, b, c)
-    correlation(series, m, c, e.C, e.by_m, e.by_q, e.by_b)
-    if crowd and act.code == ERF and not biased:
-        pairs_erf(rows, values, q, Q, w, t, e.ka, e.k1, e.B)
-        for j in range(w.size):
-            e.kb[j] = 0.0
-    elif crowd:
-        pair_sums(act, biased, Q, w, b, t, e.ka, e.k1, e.kb, e.B)
-    else:
-        for j in range(w.size):
-            e.ka[j], e.k1[j], e.kb[j] = 0.0, 0.0, 0.0
-            for k in range(w.size):
-                e.B[j, k] = 0.0
-
-
 @kernel(counted=False)
-def inner_products(size, B, X, out):
-    """out_jl = Σ_k B_jk X_lk over k < size, four rows of X at a time: no stores in the loop that counts."""
+def inner_products(rows, size, B, X, out):
+    """out_jl = Σ_k B_jk X_lk over k < size, for j < rows, four l at a time: no stores in the loop that counts."""
     columns = out.shape[1]
     whole = columns - columns % 4
-    for j in range(out.shape[0]):
+    for j in range(rows):
         b = B[j]
         for l in range(0, whole, 4):
             x0, x1, x2, x3 = X[l], X[l + 1], X[l + 2], X[l + 3]
@@ -72,3 +28,43 @@ def inner_products(size, B, X, out):
             for k in range(size):
                 t0 += b[k] * x0[k]
             out[j, l] = t0
+
+
+@kernel(inline="always")
+def fill_Q(rows, m, R, Q, q):  # noqa: N802
+    """Fill the first rows of Q = m mᵀ + R, and its diagonal q."""
+    n, p = m.shape
+    inner_products(rows, p, m, m, Q)
+    for j in range(n):
+        total = R[j, j]
+        for r in range(p):
+            total += m[j, r] * m[j, r]
+        q[j] = total
+    for j in range(rows):
+        row, old = Q[j], R[j]
+        for k in range(n):
+            row[k] += old[k]
+
+
+@kernel(inline="always")
+def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, Q, q, t, c, e):
+    """Fill Q, the moments, C and its partials, and the sums over pairs.
+
+    Only the first ``rows`` neurons need them, and where ``values`` is 0 those of C and K themselves may be left out.
+    """
+    fill_Q(rows, m, R, Q, q)
+    terms = series.coefficients.size
+    if terms > 0:
+        moments(act, q, b, c)
+    correlation(series, m, c, e.C, e.by_m, e.by_q, e.by_b)
+    if crowd and act.code == ERF and not biased:
+        pairs_erf(rows, values, q, Q, w, t, e.ka, e.k1, e.B)
+        for j in range(w.size):
+            e.kb[j] = 0.0
+    elif crowd:
+        pair_sums(act, biased, Q, w, b, t, e.ka, e.k1, e.kb, e.B)
+    else:
+        for j in range(w.size):
+            e.ka[j], e.k1[j], e.kb[j] = 0.0, 0.0, 0.0
+            for k in range(w.size):
+                e.B[j, k] = 0.0

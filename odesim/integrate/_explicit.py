@@ -52,13 +52,23 @@ def copy(x, out):
 
 @kernel(counted=False)
 def combine(y, k, weights, count, h, out):
-    """out = y + h Σ_i weights_i k_i over the first ``count`` stages."""
-    copy(y, out)
-    for i in range(count):
-        w, stage = h * weights[i], k[i]
-        if w != 0.0:
-            for j in range(out.size):
-                out[j] += w * stage[j]
+    """out = y + h Σ_i weights_i k_i over the first ``count`` stages, as few passes over the state as that takes."""
+    first = count % 3
+    if first == 0:
+        copy(y, out)
+    elif first == 1:
+        w0, k0 = h * weights[0], k[0]
+        for j in range(out.size):
+            out[j] = y[j] + w0 * k0[j]
+    else:
+        w0, w1, k0, k1 = h * weights[0], h * weights[1], k[0], k[1]
+        for j in range(out.size):
+            out[j] = y[j] + w0 * k0[j] + w1 * k1[j]
+    for i in range(first, count, 3):
+        w0, w1, w2 = h * weights[i], h * weights[i + 1], h * weights[i + 2]
+        k0, k1, k2 = k[i], k[i + 1], k[i + 2]
+        for j in range(out.size):
+            out[j] += w0 * k0[j] + w1 * k1[j] + w2 * k2[j]
 
 
 @kernel(counted=False)
