@@ -19,6 +19,8 @@ DONE, FAILED, BAD_INPUT = 0, 1, 2
 CASES = {
     "overlap-flow": "overlap_flow",
     "saad-solla": "saad_solla",
+    "overlap-rhs": "overlap_rhs",
+    "start-up": "start_up",
     "sgd-batch1": "sgd_batch1",
     "leap": "leap",
 }

@@ -250,10 +250,17 @@ def noise_rates(problem, states, out):
             out[i, j] = s.gamma[j, j]
 
 
-@kernel
+@kernel(counted=False)
 def derivative(problem, t, y, dy):
     """Give Python the right-hand side."""
     rhs_overlap(problem, t, y, dy)
+
+
+@kernel(counted=False)
+def derivatives(problem, y, dy, count):
+    """Evaluate the right-hand side ``count`` times, for timing."""
+    for _ in range(count):
+        rhs_overlap(problem, 0.0, y, dy)
 
 
 @kernel(counted=False)
