@@ -61,16 +61,16 @@ def measure(repeats: int) -> Result:
     else:
         notes.append("saad-solla: diffrax: not installed, skipped")
     least = least_seconds(contenders, repeats)
-    rows: list[Row] = [
-        row("saad-solla", least["ours"], name, least[name], (error, errors[name])) for name in errors
-    ]
+    rows: list[Row] = [row("saad-solla", least["ours"], name, least[name], (error, errors[name])) for name in errors]
     return Result(rows, notes)
 
 
 def network_of() -> Network:
     """Return small random students."""
     weights = 0.5 * np.random.default_rng(1).normal(size=(UNITS, DIM)) / math.sqrt(DIM)
-    return Network.from_weights(Target.teacher(units=UNITS, activation="erf"), weights, np.ones(UNITS), activation="erf")
+    return Network.from_weights(
+        Target.teacher(units=UNITS, activation="erf"), weights, np.ones(UNITS), activation="erf"
+    )
 
 
 def overlaps(states: Array) -> Array:

@@ -183,10 +183,12 @@ def _scratch(n: int, rows: int, p: int, degree: int) -> kernels.Scratch:
 
 def _joint(teacher: TeacherTarget | None, n: int, rows: int, p: int) -> kernels.Joint:
     """Student and teacher in one network whose output is f − h: the teacher's second layer is −v."""
-    joint = kernels.Joint(np.zeros((rows, p)), np.zeros((p, rows)), np.zeros((rows, rows)), np.zeros(rows), np.zeros(rows))
+    joint = kernels.Joint(
+        np.zeros((rows, p)), np.zeros((p, rows)), np.zeros((rows, rows)), np.zeros(rows), np.zeros(rows)
+    )
     if teacher is not None:
-        joint.m[n:], joint.mt[:, n:] = teacher.weights, np.transpose(teacher.weights)
-        joint.w[n:] = -teacher.second_layer
+        joint.m[n:], joint.w[n:] = teacher.weights, -teacher.second_layer
+        joint.mt[:, n:] = np.transpose(teacher.weights)
     return joint
 
 
