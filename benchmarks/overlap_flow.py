@@ -22,7 +22,8 @@ from odesim.flows import _overlap as kernels
 from odesim.flows.overlap import OverlapFlow, problem_of
 from odesim.integrate import _explicit
 from odesim.integrate.grids import step_grid
-from odesim.integrate.tableaus import tsitouras
+from odesim.integrate.methods import method as method_of
+from odesim.integrate.methods import no_events, places, workspace
 from odesim.network import Network
 from odesim.targets.series import Target
 
@@ -76,13 +77,11 @@ class Ours:
 
     def __init__(self, problem: Any, network: Network, times: Array, rtol: float, atol: float) -> None:
         self.problem, self.times, self.tolerances = problem, times, (rtol, atol)
-        self.tableau = tsitouras()
         self.start = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
-        self.control = np.zeros(_explicit.CONTROL_SIZE)
-        self.counts = np.zeros(_explicit.COUNTS_SIZE, np.int64)
-        self.out = np.zeros((times.size, self.start.size))
         size = self.start.size
-        self.work = _explicit.Work(np.zeros((self.tableau.c.size, size)), np.zeros(size))
+        self.method, self.events = method_of("auto", size), no_events(size)
+        self.control, self.counts = places()
+        self.out, self.work = np.zeros((times.size, size)), workspace(self.method, size)
 
     @classmethod
     def of(cls, setting: Setting) -> Ours:
@@ -98,7 +97,16 @@ class Ours:
         self.control[_explicit.RTOL], self.control[_explicit.ATOL] = self.tolerances
         self.control[_explicit.BOUND] = 1e12
         status = kernels.solve_overlap(
-            self.problem, self.tableau, y, self.control, self.counts, self.times, self.out, self.work, 10**9
+            self.problem,
+            self.method,
+            y,
+            self.control,
+            self.counts,
+            self.times,
+            self.out,
+            self.events,
+            self.work,
+            10**9,
         )
         if status != _explicit.DONE:
             raise RunError(f"our integration ended with status {status}")

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from odesim.complexity import leap as leap
     from odesim.complexity import leap_path as leap_path
     from odesim.dossier import describe as describe
+    from odesim.events import Event as Event
+    from odesim.events import overlap_above as overlap_above
+    from odesim.events import overlap_below as overlap_below
+    from odesim.events import risk_above as risk_above
+    from odesim.events import risk_below as risk_below
     from odesim.experiment import Experiment as Experiment
     from odesim.flows.correlation import CorrelationFlow as CorrelationFlow
     from odesim.flows.mean_field import MeanFieldFlow as MeanFieldFlow
@@ -63,6 +68,7 @@ _ROOMS = {
     "comparison": ("Comparison", "compare"),
     "complexity": ("information_exponent", "leap", "leap_path"),
     "dossier": ("describe",),
+    "events": ("Event", "overlap_above", "overlap_below", "risk_above", "risk_below"),
     "experiment": ("Experiment",),
     "flows.correlation": ("CorrelationFlow",),
     "flows.mean_field": ("MeanFieldFlow",),

@@ -50,6 +50,15 @@ class _Implementation(CompileResultCacheImpl):
 class _KernelCache(FunctionCache):
     _impl_class = _Implementation
 
+    def load_overload(self, sig, target_context):
+        """Load, and clear an index that names classes which an older version had elsewhere."""
+        try:
+            return super().load_overload(sig, target_context)
+        except (AttributeError, ImportError):
+            with contextlib.suppress(OSError):
+                self.flush()
+            return None
+
     def save_overload(self, sig, data):
         """Save if the disk allows it: a full disk costs the next start some seconds, never this run."""
         try:

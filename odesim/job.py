@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from odesim.events import Event
 from odesim.network import Network
 from odesim.targets.series import Target
 from odesim.training import Training
@@ -38,6 +39,8 @@ class Job:
         Called with the share of the whole job that is done, in [0, 1]; safe from any thread.
     stop : threading.Event
         When set, the dynamics returns soon with what it has.
+    events : tuple of Event
+        What to look for between the outputs; empty for a dynamics that does not say ``finds_events = True``.
     """
 
     target: Target
@@ -48,6 +51,7 @@ class Job:
     rng: np.random.SeedSequence = field(default_factory=lambda: np.random.SeedSequence(0))
     progress: Callable[[float], None] = _silent
     stop: threading.Event = field(default_factory=threading.Event)
+    events: tuple[Event, ...] = ()
 
     @property
     def time(self) -> NDArray[np.float64]:

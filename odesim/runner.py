@@ -8,6 +8,7 @@ import shutil
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from importlib import metadata
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks
 from odesim import seeds as streams
+from odesim.events import Event, checked
 from odesim.integrate.grids import step_grid, steps_at
 from odesim.job import Dynamics, Job
 from odesim.network import Network
@@ -35,6 +37,7 @@ def run(
     points: int = 300,
     spacing: str = "log",
     t_eval: ArrayLike | None = None,
+    events: Iterable[Event] = (),
     seeds: int = 1,
     rng: Any = 0,
     progress: bool | None = None,
@@ -51,6 +54,10 @@ def run(
         The horizon in SGD steps; ``points`` of them, ``"log"`` or ``"linear"`` in ``spacing``, are recorded.
     t_eval : array, optional
         Flow times t = eta * step to record, in place of ``steps``; each moves to its nearest step.
+    events : list of Event, optional
+        Levels to look for between the outputs: ``[odesim.risk_below(0.3), odesim.overlap_above(0, 2, 0.5)]``. The
+        flow time at which each is first met, to the accuracy of the integration, stands in ``Trajectory.events``
+        under its name (NaN: never), the state then in ``Trajectory.at_events``. A terminal one ends the run.
     seeds : int
         Number of independent data streams (a flow has none).
     rng : int, SeedSequence or Generator
@@ -73,7 +80,13 @@ def run(
     grid = _grid(steps, points, spacing, t_eval, training)
     count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
     _check_fit(target, network)
-    job = Job(target, network, training, grid, count, streams.seed_sequence(rng))
+    watched = checked(events)
+    if watched and not getattr(dynamics, "finds_events", False):
+        raise checks.InputError(
+            f"{type(dynamics).__name__} finds no events between its outputs; leave run.events out and look for the "
+            "level in the recorded rows, or take OverlapFlow or MeanFieldFlow"
+        )
+    job = Job(target, network, training, grid, count, streams.seed_sequence(rng), events=watched)
     with _Bar(type(dynamics).__name__, progress) as bar:
         trajectory = dynamics.simulate(dataclasses.replace(job, progress=bar))
     return dataclasses.replace(
@@ -169,6 +182,7 @@ def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
             "spacing": spacing,
             "seeds": job.seeds,
             "rng": _plain(job.rng),
+            **({"events": [dataclasses.asdict(one) for one in job.events]} if job.events else {}),
         },
     }
 

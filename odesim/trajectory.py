@@ -26,6 +26,7 @@ class Status(IntEnum):
     STEP_TOO_SMALL = 3
     INTERRUPTED = 4
     TOO_FAST = 5
+    EVENT = 6
 
     @property
     def text(self) -> str:
@@ -41,13 +42,14 @@ _TEXTS = {
     "or take a smaller step size if the risk was growing",
     Status.TOO_FAST: "the overlaps change within single SGD steps, where no flow describes SGD; "
     "take a smaller step size",
+    Status.EVENT: "a terminal event happened, which ends the run",
     Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
 }
 
 _PER_RUN = ("risk", "m", "a", "b", "Q", "q")
 _AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2}
-_OPTIONAL = ("b", "Q", "q", "noise_rate")
-_EVENT = "event_"
+_OPTIONAL = ("b", "Q", "q", "noise_rate", "noise_gauge")
+_EVENT, _AT = "event_", "at_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +86,15 @@ class Trajectory:
         The status in words, one a run.
     noise_rate : array (T, N), optional
         Growth of m_jr² by SGD's noise per unit of flow time, (eta d) Γ_jj; flows only.
+    noise_gauge : array (T, N), optional
+        ν_j, the integral of ``noise_rate`` over the flow time, where the flow integrates it along with its state.
     events : dict of arrays (..., any)
-        Times at which something happened, NaN for never: ``release`` (..., N, P) under two radii. A file holds
-        them as ``event_release``.
+        Times at which something happened, NaN for never: ``release`` (..., N, P) under two radii, and what
+        ``run(events=)`` asked for, such as ``risk_below_0_3`` (...). A file holds them as ``event_release``.
+    at_events : dict of dicts of arrays
+        The state at these events, where it was kept: ``at_events["risk_below_0_3"]["m"]`` (N, P), beside ``risk``,
+        ``a``, ``b``, ``Q`` or ``q`` as the rows have them, without the axis of time; NaN for never. A file holds
+        them as ``at_m_risk_below_0_3``.
     kind : str
         The dynamics, in words ("overlap flow", "SGD").
     settings, versions : dict
@@ -112,7 +120,9 @@ class Trajectory:
     status: NDArray[np.int64] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
     message: str | tuple[str, ...] = ""
     noise_rate: Floats | None = None
+    noise_gauge: Floats | None = None
     events: Mapping[str, Floats] = field(default_factory=dict)
+    at_events: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
     kind: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
@@ -125,12 +135,14 @@ class Trajectory:
             raise InputError(f"risk has shape {np.shape(self.risk)}; give (T,) or (seeds, T)")
         for name in _PER_RUN:
             _check_shape(name, getattr(self, name), (*lead, self.steps.size), _AXES[name])
-        if self.noise_rate is not None:
-            _check_shape("noise_rate", self.noise_rate, (self.steps.size,), 2)
+        for name in ("noise_rate", "noise_gauge"):
+            _check_shape(name, getattr(self, name), (self.steps.size,), 2)
         if self.weights is not None:
             _check_weights(self.weights, np.shape(self.a)[-1])
         for name, times in self.events.items():
             _check_event(name, times, lead)
+        if not self.at_events.keys() <= self.events.keys():
+            raise InputError(f"at_events has {', '.join(self.at_events.keys() - self.events.keys())}; name only events")
         status = np.broadcast_to(np.asarray(self.status, dtype=np.int64), lead).copy()
         object.__setattr__(self, "status", status)
         object.__setattr__(self, "message", _one_a_run(self.message, lead))
@@ -195,9 +207,10 @@ class Trajectory:
         RunError
             If the disk refuses; a file that was there before is then untouched.
         """
-        names = ("steps", "time", *_PER_RUN, "weights", "noise_rate", "status")
+        names = ("steps", "time", *_PER_RUN, "weights", "noise_rate", "noise_gauge", "status")
         arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         arrays |= {_EVENT + name: times for name, times in self.events.items()}
+        arrays |= {f"{_AT}{key}_{name}": value for name, at in self.at_events.items() for key, value in at.items()}
         about = {name: getattr(self, name) for name in ("message", "settings", "versions", "seconds")}
         files.save_npz(path, "trajectory", arrays, {**about, "dynamics": self.kind})
 
@@ -212,7 +225,11 @@ class Trajectory:
         """
         arrays, about = files.load_npz(path, "trajectory")
         events = {name[len(_EVENT) :]: arrays.pop(name) for name in list(arrays) if name.startswith(_EVENT)}
-        fields: dict[str, Any] = {**arrays, **about, "events": events}
+        at_events: dict[str, dict[str, Floats]] = {}
+        for key in [key for key in arrays if key.startswith(_AT)]:
+            entry, _, name = key[len(_AT) :].partition("_")
+            at_events.setdefault(name, {})[entry] = arrays.pop(key)
+        fields: dict[str, Any] = {**arrays, **about, "events": events, "at_events": at_events}
         try:
             message = fields.pop("message")
             message = message if isinstance(message, str) else tuple(message)

@@ -13,8 +13,8 @@ import odesim
 PACKAGE = ROOT / "odesim"
 ROOMS = [
     "_jit", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
-    "isotropy", "staircase",
-    "symmetry", "generative", "predictions", "dossier", "network", "training", "trajectory", "job", "integrate",
+    "isotropy", "staircase", "symmetry",
+    "generative", "predictions", "dossier", "network", "training", "trajectory", "events", "job", "integrate",
     "flows", "sgd", "menu", "resolve", "escapes", "outlook", "runner", "passages", "_searching", "searching",
     "plateaus", "comparison", "simulation", "specs", "experiment", "plotting", "cli", "__main__",
 ]  # fmt: skip

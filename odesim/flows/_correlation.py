@@ -18,8 +18,10 @@ from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
 from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_alone import square_moments, sum_of_terms
-from odesim.flows._two_radii import HELD, KEPT, NEVER, Radii, locate, loosen, settle
-from odesim.integrate._explicit import ACCEPTED, DONE, EVALUATIONS, NEXT, RUNNING, TIME, explicit
+from odesim.flows._two_radii import HALVINGS, HELD, KEPT, LOOKS, NEVER, Radii, excess, loosen, settle
+from odesim.integrate._explicit import ACCEPTED, DONE, EVALUATIONS, NEXT, RUNNING, TIME, combine
+from odesim.integrate._loop import integrate, no_value
+from odesim.integrate._steps import EXPLICIT, STIFF, inside
 
 BY_TERMS, BY_POINTS, BY_UNITS = 0, 1, 2
 """How E[h …] is formed: by Hermite terms, by points of z, by the units of a teacher."""
@@ -65,7 +67,7 @@ class Scratch(NamedTuple):
     G: np.ndarray  # (1, coordinates)
     by_q: np.ndarray  # (1)
     by_b: np.ndarray  # (1)
-    before: np.ndarray  # (2, coordinates + 1) state and slope at the start of a step
+    before: np.ndarray  # (3, coordinates + 1) state and slope at the start of a step, and the slope at its end
 
 
 class Problem(NamedTuple):
@@ -219,42 +221,72 @@ def value_and_slope(problem, y, dy):
 
 
 @kernel
-def follow_rule(problem, tableau, start, y, control, counts, t_out, work):
-    """Cut the step just taken at the first event in it; return whether there was one."""
-    radii, before = problem.radii, problem.scratch.before
+def first_event(problem, stiff, method, h, work):
+    """Return the share of the step at which its first event falls, with the state there in work.z; 2 if none does."""
+    y, radii = problem.scratch.before[0], problem.radii
+    low = 0.0
+    for look in range(1, LOOKS + 1):
+        high = look / LOOKS
+        inside(stiff, method, y, work, h, high, work.z)
+        if excess(radii, work.z) >= 0.0:
+            for _ in range(HALVINGS):
+                middle = 0.5 * (low + high)
+                inside(stiff, method, y, work, h, middle, work.z)
+                if excess(radii, work.z) >= 0.0:
+                    high = middle
+                else:
+                    low = middle
+            inside(stiff, method, y, work, h, high, work.z)
+            return high
+        low = high
+    return 2.0
+
+
+@kernel
+def follow_rule(problem, stiff, method, start, y, control, counts, t_out, work):
+    """Cut the step just taken, of the kind ``stiff``, at the first event in it; return whether there was one."""
+    radii, before, tableau = problem.radii, problem.scratch.before, method.tableau
+    before[2] = work.k[0]
     work.k[0] = before[1]
     h = control[TIME] - start
-    share = locate(radii, tableau, before[0], work.k, h, work.y)
+    if stiff == EXPLICIT:
+        for i in range(tableau.error.size, tableau.c.size):
+            combine(before[0], work.k, tableau.a[i], i, h, work.z)
+            rhs_correlation(problem, start + tableau.c[i] * h, work.z, work.k[i])
+    share = first_event(problem, stiff, method, h, work)
     # what comes after the last output may not happen: a phase of the schedule can end there
     if share <= 1.0 and start + share * h <= t_out[-1]:
         control[TIME] = start + share * h
-        y[:] = work.y
+        y[:] = work.z
         settle(radii, control[TIME], y)
         while counts[NEXT] > 0 and t_out[counts[NEXT] - 1] > control[TIME]:
             counts[NEXT] -= 1
         rhs_correlation(problem, control[TIME], y, work.k[0])
         return True
-    work.k[0] = work.k[tableau.c.size - 1]
+    work.k[0] = before[2]
     if loosen(radii, y) > 0:
         rhs_correlation(problem, control[TIME], y, work.k[0])
     return False
 
 
 @kernel
-def solve_neuron(problem, tableau, y, control, counts, t_out, out, work, budget):
-    """Advance the integration by at most ``budget`` steps, with the events of the layerwise rule; see `explicit`."""
-    before = problem.scratch.before
-    if counts[EVALUATIONS] == 0:
-        rhs_correlation(problem, control[TIME], y, work.k[0])
-        counts[EVALUATIONS] += 1
+def solve_neuron(problem, method, y, control, counts, t_out, out, events, work, budget):
+    """Advance the integration by at most ``budget`` steps, with the events of the layerwise rule; see `integrate`."""
+    before, ruled = problem.scratch.before, problem.radii.r < NEVER
+    if counts[EVALUATIONS] == 0 and ruled:
+        rhs_correlation(problem, control[TIME], y, work.k[0])  # the slope that `integrate` begins with
     status = RUNNING
-    for _ in range(budget):
+    for _ in range(budget if ruled else 1):
         start, accepted = control[TIME], counts[ACCEPTED]
+        stiff = counts[STIFF] if counts[EVALUATIONS] > 0 else method.kind
         before[0] = y
         before[1] = work.k[0]
-        status = explicit(rhs_correlation, problem, tableau, y, control, counts, t_out, out, work, 1)
-        stepped = problem.radii.r < NEVER and counts[ACCEPTED] > accepted and status <= DONE
-        if stepped and follow_rule(problem, tableau, start, y, control, counts, t_out, work):
+        status = integrate(
+            rhs_correlation, no_value, problem, method, y, control, counts, t_out, out, events, work,
+            1 if ruled else budget,
+        )  # fmt: skip
+        stepped = ruled and counts[ACCEPTED] > accepted and status <= DONE
+        if stepped and follow_rule(problem, stiff, method, start, y, control, counts, t_out, work):
             status = RUNNING if counts[NEXT] < t_out.size else DONE
         if status != RUNNING:
             break

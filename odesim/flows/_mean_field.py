@@ -16,7 +16,8 @@ from odesim._jit import kernel
 from odesim.activations._act import Act
 from odesim.activations._moments import ERF, RELU
 from odesim.activations._normal import ROOT_2, density, distribution
-from odesim.integrate._explicit import explicit, largest
+from odesim.integrate._explicit import largest
+from odesim.integrate._loop import integrate
 
 BLOCK = 512
 """Points taken at once."""
@@ -220,6 +221,12 @@ def iterate(problem, clock, y, dy, count, bound):
 
 
 @kernel
-def solve_mean_field(problem, tableau, y, control, counts, t_out, out, work, budget):
-    """Advance the integration by at most ``budget`` steps; see `explicit`."""
-    return explicit(rhs_mean_field, problem, tableau, y, control, counts, t_out, out, work, budget)
+def quantity(problem, kind, entry, y):
+    """Return the risk, for events; the only kind beside components of the state."""
+    return risk_mean_field(problem, y)
+
+
+@kernel
+def solve_mean_field(problem, method, y, control, counts, t_out, out, events, work, budget):
+    """Advance the integration by at most ``budget`` steps; see `integrate`."""
+    return integrate(rhs_mean_field, quantity, problem, method, y, control, counts, t_out, out, events, work, budget)

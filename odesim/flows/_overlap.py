@@ -22,7 +22,8 @@ from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
 from odesim.flows._overlap_points import Grid, Sums, sums_over_points
 from odesim.flows._overlap_terms import fill_Q, inner_products, sums_over_terms
-from odesim.integrate._explicit import explicit, largest
+from odesim.integrate._explicit import largest
+from odesim.integrate._loop import integrate
 
 NOISE_ERF, NOISE_POINTS = 1, 2
 
@@ -93,10 +94,10 @@ class Problem(NamedTuple):
 
 @kernel(inline="always")
 def views(n, p, y):
-    """Split a flat state into m (N, P), R (N, N), a (N), b (N)."""
+    """Split a flat state into m (N, P), R (N, N), a (N), b (N); noise gauges may follow."""
     end_m = n * p
     end_R = end_m + n * n
-    return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n :]
+    return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n : end_R + 2 * n]
 
 
 @kernel(inline="always")
@@ -169,6 +170,8 @@ def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
             slope = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
             dy[to_R + j * n + k] = slope
             dy[to_R + k * n + j] = slope
+    for i in range(to_b + n, y.size):
+        dy[i] = 0.0
 
 
 @kernel(counted=False)
@@ -181,6 +184,9 @@ def add_noise(g, eta_d, joint, s, y, dy):
     for j in range(n):
         for k in range(n):
             dy[to_R + j * n + k] += eta_d * s.gamma[j, k]
+    gauges = to_a + 2 * n
+    for i in range(gauges, y.size):
+        dy[i] = eta_d * s.gamma[i - gauges, i - gauges]
 
 
 @kernel(inline="always")
@@ -264,9 +270,15 @@ def derivatives(problem, y, dy, count):
 
 
 @kernel(counted=False)
-def solve_overlap(problem, tableau, y, control, counts, t_out, out, work, budget):
-    """Advance the integration by at most ``budget`` steps; see `explicit`."""
-    return explicit(rhs_overlap, problem, tableau, y, control, counts, t_out, out, work, budget)
+def quantity(problem, kind, entry, y):
+    """Return the risk, for events; the only kind beside components of the state."""
+    return risk_overlap(problem, y)
+
+
+@kernel(counted=False)
+def solve_overlap(problem, method, y, control, counts, t_out, out, events, work, budget):
+    """Advance the integration by at most ``budget`` steps; see `integrate`."""
+    return integrate(rhs_overlap, quantity, problem, method, y, control, counts, t_out, out, events, work, budget)
 
 
 @kernel

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._explicit import interpolate
 
 KEPT, LOOSE, HELD = 0, 1, 2
 
@@ -45,27 +44,6 @@ def excess(radii, y):
         elif radii.mode[i] == LOOSE:
             top = max(top, abs(y[i]) - radii.delta)
     return top
-
-
-@kernel
-def locate(radii, tableau, y, k, h, found):
-    """Return the share of the step at which the first event falls, ``found`` the state there; 2 if there is none."""
-    low = 0.0
-    for look in range(1, LOOKS + 1):
-        high = look / LOOKS
-        interpolate(tableau, y, k, h, high, found)
-        if excess(radii, found) >= 0.0:
-            for _ in range(HALVINGS):
-                middle = 0.5 * (low + high)
-                interpolate(tableau, y, k, h, middle, found)
-                if excess(radii, found) >= 0.0:
-                    high = middle
-                else:
-                    low = middle
-            interpolate(tableau, y, k, h, high, found)
-            return high
-        low = high
-    return 2.0
 
 
 @kernel

@@ -16,6 +16,7 @@ from odesim.flows.lone import check_finite_step, fresh, problem_of
 from odesim.flows.neuron_run import NeuronRun
 from odesim.flows.overlap import risk_of
 from odesim.flows.residuals import Start, start_of
+from odesim.integrate.methods import METHODS
 from odesim.job import Job
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import TwoRadii
@@ -57,15 +58,20 @@ class CorrelationFlow:
         Add what SGD steps of finite size do to the norm, g = (η d/B) Γ_jj with Γ_jj = a² E[(h² + noise) σ'²]: free,
         R' gains g; on the sphere m' gains −½gm and R' g(1 − R), under two radii for the unreleased coordinates
         alone. For erf and ReLU.
+    method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
+        How to integrate. "auto" takes Tsitouras 5(4) and, while a neuron is stiff, a Rosenbrock method; the others
+        keep to what they name (Dormand–Prince 5(4) and of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     """
 
     finite_step: bool = False
+    method: str = "auto"
     rtol: float = 1e-6
     atol: float = 1e-8
 
     def __post_init__(self) -> None:
+        checks.choice("method", self.method, METHODS)
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
 
@@ -119,7 +125,7 @@ class CorrelationFlow:
         for j, (m, followed, R) in enumerate(zip(start.m, start.followed, start.R, strict=True)):
             problem = fresh(layouts[followed.size])._replace(b=float(network.b[j]))
             phases = _phases(job, problem, float(network.plain_a[j]), self.finite_step)
-            runs.append(NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.rtol, self.atol))
+            runs.append(NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.method, self.rtol, self.atol))
         return runs
 
 

@@ -82,7 +82,7 @@ def problem_of(
             G=np.zeros((1, coordinates)),
             by_q=np.zeros(1),
             by_b=np.zeros(1),
-            before=np.zeros((2, coordinates + 1)),
+            before=np.zeros((3, coordinates + 1)),
         ),
     )
 

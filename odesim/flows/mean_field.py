@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from odesim.activations.handed import act_of
 from odesim.flows import _mean_field as kernels
 from odesim.flows.points import Points, points_of
 from odesim.integrate.drive import OVERFLOW, drive
+from odesim.integrate.events import at_events, no_events_between_steps, of_flow, times_of
+from odesim.integrate.methods import METHODS
 from odesim.job import Job
 from odesim.network import Network
 from odesim.symmetry import stuck
@@ -102,6 +104,9 @@ class MeanFieldFlow:
         rounding, which grows exponentially, leaves the trap (z1+z2+z1*z3+z2*z4 with erf at t = 22).
     discrete : bool
         Take steps of the training's sizes in place of the flow: SGD with batches far above d, at steps of order 1.
+    method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
+        How to integrate. "auto" takes Tsitouras 5(4) and, while the flow is stiff, as late in training, a Rosenbrock
+        method (up to 400 unknowns) or ROCK4; the others keep to what they name (Dormand–Prince 5(4) and of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     """
@@ -114,10 +119,13 @@ class MeanFieldFlow:
     smoothing: float = 1e-3
     hold: bool = False
     discrete: bool = False
+    method: str = "auto"
     rtol: float = 1e-8
     atol: float = 1e-10
+    finds_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        checks.choice("method", self.method, METHODS)
         checks.choice("start", self.start, STARTS)
         checks.real("start_norm", self.start_norm, low=0.0, remedy="it is a norm")
         checks.integer("particles", self.particles, low=0, high=100_000, remedy="0 takes the network's neurons")
@@ -145,9 +153,11 @@ class MeanFieldFlow:
         ------
         InputError
             If there would be too many points, too few for the target's degree, a neuron at its kink without residual
-            at a zero start, quadrature in plain scaling, or a trap to hold on other than Boolean data.
+            at a zero start, quadrature in plain scaling, a trap to hold on other than Boolean data, or events between
+            discrete steps.
         """
         network, training = job.network, job.training
+        no_events_between_steps(job, self.discrete)
         training.need("MeanFieldFlow", geometry=("free",))
         neurons = self.neurons(network)
         problem = problem_of(
@@ -159,12 +169,25 @@ class MeanFieldFlow:
             alone=training.loss == "correlation",
         )
         problems = [problem._replace(**pace._asdict()) for pace in paces(training, network)]
+        y = neurons.flat()
         if self.discrete:
-            states, status, reached = _iterate(job, problems, neurons.flat())
-        else:
-            entry = kernels.solve_mean_field
-            states, status, reached = drive(entry, problems, neurons.flat(), job, rtol=self.rtol, atol=self.atol)
-        return _trajectory(job, problem, states, status, reached)
+            return _trajectory(job, problem, *_iterate(job, problems, y))
+        sought = of_flow(job.events, neurons.weights.size, job.target.P, y.size)
+        found = drive(
+            kernels.solve_mean_field,
+            problems,
+            y,
+            job,
+            rtol=self.rtol,
+            atol=self.atol,
+            method=self.method,
+            events=sought,
+        )
+        out = _trajectory(job, problem, *found)
+        at = _rows(job, problem, sought.state)
+        if out.b is None:
+            del at["b"]
+        return replace(out, events=times_of(job.events, sought), at_events=at_events(job.events, at))
 
     def neurons(self, network: Network) -> Particles:
         """Return the neurons at the start, with their weights.
@@ -276,23 +299,25 @@ def unpack(states: Array, n: int, p: int) -> tuple[Array, Array, Array, Array]:
     return m.reshape(*states.shape[:-1], n, p), s, a, b
 
 
-def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    network = job.network
+def _rows(job: Job, problem: kernels.Problem, states: Array) -> dict[str, Array]:
+    """Risk, m, a, b and q of flat states, each along a first axis; NaN where a state is."""
     m, s, a, b = unpack(states, problem.weights.size, job.target.P)
     alive = ~np.isnan(states[:, 0])
-    values = np.empty(int(alive.sum()))
+    risk, values = np.full(alive.size, np.nan), np.empty(int(alive.sum()))
     kernels.risks(problem, np.ascontiguousarray(states[alive]), values)
-    risk = np.full(alive.size, np.nan)
     risk[alive] = values
+    return {"risk": risk, "m": m, "a": a / _unit(job.network), "b": b, "q": (m * m).sum(axis=-1) + s * s}
+
+
+def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
+    fields = _rows(job, problem, states)
+    if not job.training.trains("b") and not np.nan_to_num(fields["b"]).any():
+        del fields["b"]
     return Trajectory(
         kind="mean-field flow",
         steps=job.steps,
         time=job.time,
-        risk=risk,
-        m=m,
-        a=a / _unit(network),
-        b=b if job.training.trains("b") or np.nan_to_num(b).any() else None,
-        q=(m * m).sum(axis=-1) + s * s,
+        **fields,  # type: ignore[arg-type]
         weights=None if np.ptp(problem.weights) == 0 else problem.weights,
         status=np.array(int(status)),
         message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",

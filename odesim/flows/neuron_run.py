@@ -9,7 +9,8 @@ from odesim.flows import _correlation as kernels
 from odesim.flows._two_radii import loosen, settle
 from odesim.integrate import _explicit
 from odesim.integrate.drive import OVERFLOW
-from odesim.integrate.tableaus import tsitouras
+from odesim.integrate.methods import method as method_of
+from odesim.integrate.methods import no_events, places, workspace
 from odesim.job import Job
 from odesim.trajectory import Status
 
@@ -25,11 +26,13 @@ GRACE, STEPS_TO_ONE = 20_000, 20
 class NeuronRun:
     """The integration of one neuron, in pieces."""
 
-    def __init__(self, phases: list[kernels.Problem], y: Array, job: Job, rtol: float, atol: float) -> None:
+    def __init__(
+        self, phases: list[kernels.Problem], y: Array, job: Job, method: str, rtol: float, atol: float
+    ) -> None:
         self.phases, self.y, self.times, self.training = phases, y, job.time, job.training
         self.out = np.full((self.times.size, y.size), np.nan)
-        self.work = _explicit.Work(np.zeros((tsitouras().c.size, y.size)), np.zeros(y.size))
-        self.control, self.counts = np.zeros(_explicit.CONTROL_SIZE), np.zeros(_explicit.COUNTS_SIZE, np.int64)
+        self.method, self.events = method_of(method, y.size), no_events(y.size)
+        self.work, (self.control, self.counts) = workspace(self.method, y.size), places()
         self.control[_explicit.RTOL], self.control[_explicit.ATOL] = rtol, atol
         self.control[_explicit.BOUND] = OVERFLOW
         self.tried, self.written = 0, 0
@@ -90,9 +93,17 @@ class NeuronRun:
         if self._too_fast():
             self._status = Status.TOO_FAST
         else:
-            problem, work = self.phases[self.phase], self.work
             self._status = kernels.solve_neuron(
-                problem, tsitouras(), self.y, self.control, self.counts, self.grid, self.rows, work, STEPS_A_CALL
+                self.phases[self.phase],
+                self.method,
+                self.y,
+                self.control,
+                self.counts,
+                self.grid,
+                self.rows,
+                self.events,
+                self.work,
+                STEPS_A_CALL,
             )
         if self._status != _explicit.RUNNING:
             self._record()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,9 @@ from odesim.flows import _overlap as kernels
 from odesim.flows.overlap_problem import paced, problem_of
 from odesim.integrate import _explicit
 from odesim.integrate.drive import drive
+from odesim.integrate.events import at_events, no_events_between_steps, of_flow, times_of
 from odesim.integrate.march import march
+from odesim.integrate.methods import METHODS
 from odesim.job import Job
 from odesim.network import Network
 from odesim.targets.series import Target
@@ -53,6 +55,9 @@ class OverlapFlow:
         Take one step of size eta at a time in place of the flow, for batches of order d and infinite ones, at steps
         of order 1: m ← m + η(A + Bm), R ← (I + ηB)R(I + ηB)ᵀ + (η²/b)(dΓ − BRBᵀ) for batches of b, a and biases
         likewise. Without ``finite_step`` every batch counts as infinite.
+    method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
+        How to integrate. "auto" takes Tsitouras 5(4) and, while the flow is stiff, as late in training, a Rosenbrock
+        method (up to 400 unknowns) or ROCK4; the others keep to what they name (Dormand–Prince 5(4) and of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     log2_samples : int
@@ -63,12 +68,15 @@ class OverlapFlow:
 
     finite_step: bool = True
     discrete: bool = False
+    method: str = "auto"
     rtol: float = 1e-6
     atol: float = 1e-8
     log2_samples: int = 12
     rng: Any = 0
+    finds_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        checks.choice("method", self.method, METHODS)
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
         checks.integer("log2_samples", self.log2_samples, low=4, high=20)
@@ -80,9 +88,11 @@ class OverlapFlow:
         ------
         InputError
             For a geometry other than "free", a Boolean target of too many coordinates, a teacher of another
-            activation, or a width far beyond the activation's practical one, of which a warning comes first.
+            activation, a width far beyond the activation's practical one, of which a warning comes first, or events
+            between discrete steps.
         """
         network, training = job.network, job.training
+        no_events_between_steps(job, self.discrete)
         training.need("OverlapFlow", geometry=("free",))
         check_width(network)
         problem = problem_of(
@@ -99,11 +109,26 @@ class OverlapFlow:
         problems = [paced(problem, training, rates, network.dim, **options) for rates in training.rates(network)]
         y = np.concatenate([part.ravel() for part in (network.m, network.R, network.plain_a, network.b)])
         if self.discrete:
-            found = march(kernels.iterate_overlap, problems, y, job)
-        else:
-            hopeless = _too_fast if self.finite_step else None
-            found = drive(kernels.solve_overlap, problems, y, job, rtol=self.rtol, atol=self.atol, hopeless=hopeless)
-        return _trajectory(job, problem, *found)
+            return _trajectory(job, problem, *march(kernels.iterate_overlap, problems, y, job))
+        gauge = np.zeros(network.width if self.finite_step else 0)  # ν costs nothing where Γ is known
+        y = np.concatenate([y, gauge])
+        sought = of_flow(job.events, network.width, job.target.P, y.size)
+        found = drive(
+            kernels.solve_overlap,
+            problems,
+            y,
+            job,
+            rtol=self.rtol,
+            atol=self.atol,
+            method=self.method,
+            events=sought,
+            hopeless=_too_fast if self.finite_step else None,
+        )
+        return replace(
+            _trajectory(job, problem, *found),
+            events=times_of(job.events, sought),
+            at_events=at_events(job.events, _rows(job, problem, sought.state)),
+        )
 
 
 def check_width(network: Network) -> None:
@@ -170,29 +195,35 @@ def risk_of(
     return out.reshape(lead)
 
 
-def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    network = job.network
-    m, R, a, b = unpack(states, network.width, job.target.P)
+def _rows(job: Job, problem: kernels.Problem, states: Array) -> dict[str, Array]:
+    """Risk, m, a, Q and b of flat states, each along a first axis; NaN where a state is."""
+    n, P = job.network.width, job.target.P
+    m, R, a, b = unpack(states[:, : n * (P + n + 2)], n, P)
     alive = ~np.isnan(states[:, 0])
-    risk = np.full(alive.size, np.nan)
-    rates = np.full((alive.size, network.width), np.nan)
-    kept = np.ascontiguousarray(states[alive])
-    values, gammas = np.empty(kept.shape[0]), np.empty((kept.shape[0], network.width))
-    kernels.risks(problem, kept, values)
-    kernels.noise_rates(problem, kept, gammas)
-    risk[alive], rates[alive] = values, _noise_factor(job)[alive, None] * gammas
+    risk, values = np.full(alive.size, np.nan), np.empty(int(alive.sum()))
+    kernels.risks(problem, np.ascontiguousarray(states[alive]), values)
+    risk[alive] = values
+    found = {"risk": risk, "m": m, "a": a / job.network.unit, "Q": m @ np.swapaxes(m, -1, -2) + R}
+    return {**found, "b": b} if problem.biased else found
+
+
+def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
+    """Lay out what was recorded; noise gauges, where they are in the state, stand at its end."""
+    n = job.network.width
+    alive = ~np.isnan(states[:, 0])
+    rates, gammas = np.full((alive.size, n), np.nan), np.empty((int(alive.sum()), n))
+    kernels.noise_rates(problem, np.ascontiguousarray(states[alive]), gammas)
+    rates[alive] = _noise_factor(job)[alive, None] * gammas
+    gauges = states[:, n * (job.target.P + n + 2) :]
     return Trajectory(
         kind="overlap flow",
         steps=job.steps,
         time=job.time,
-        risk=risk,
-        m=m,
-        a=a / network.unit,
-        b=b if problem.biased else None,
-        Q=m @ np.swapaxes(m, -1, -2) + R,
+        **_rows(job, problem, states),  # type: ignore[arg-type]
         status=np.array(int(status)),
         message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",
         noise_rate=rates,
+        noise_gauge=gauges.copy() if gauges.size else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Adaptive explicit Runge–Kutta integration with dense output: one loop for every method and every flow."""
+"""Explicit Runge–Kutta methods as data: stages, error estimate, dense output; what all methods count and report."""
 
 import math
 from typing import NamedTuple
@@ -25,13 +25,6 @@ class Tableau(NamedTuple):
     order: int  # of the embedded solution plus one: the exponent of the step control is 1/order
     coarse: np.ndarray  # (s) a second error estimate, of lower order, or none (0): see `error_norm`
     bound: float  # |R(−x)| <= 1 on [0, bound]
-
-
-class Work(NamedTuple):
-    """Stages and the trial state."""
-
-    k: np.ndarray  # (s, n)
-    y: np.ndarray  # (n)
 
 
 @kernel(counted=False)
@@ -117,74 +110,3 @@ def largest(y):
             if math.isnan(top):
                 return top
     return top
-
-
-@kernel(inline="always")
-def explicit(rhs, problem, tableau, y, control, counts, t_out, out, work, budget):
-    """Advance y by at most ``budget`` accepted or rejected steps, filling ``out`` (T, n) at the times ``t_out`` (T).
-
-    Returns RUNNING while outputs are missing. ``control`` and ``counts`` carry the time, the step size and the
-    rest from call to call, ``work`` the slope at y, so the result does not depend on the budget. Step sizes
-    follow a PI controller (Gustafsson 1991); the first one Hairer, Nørsett & Wanner I, II.4. A state that is
-    not finite, larger than control[BOUND], or a step below the spacing of floats ends the integration with its
-    status.
-    """
-    rtol, atol = control[RTOL], control[ATOL]
-    stages = tableau.c.size
-    status = RUNNING
-    if counts[EVALUATIONS] == 0:
-        rhs(problem, control[TIME], y, work.k[0])
-        counts[EVALUATIONS] += 1
-    if control[STEP] == 0.0:
-        speed = scaled_norm(work.k[0], y, y, rtol, atol)
-        size = scaled_norm(y, y, y, rtol, atol)
-        first = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
-        for j in range(y.size):
-            work.y[j] = y[j] + first * work.k[0, j]
-        rhs(problem, control[TIME] + first, work.y, work.k[1])
-        counts[EVALUATIONS] += 1
-        for j in range(y.size):
-            work.k[1, j] -= work.k[0, j]
-        bend = max(speed, scaled_norm(work.k[1], y, y, rtol, atol) / first)
-        guess = (0.01 / bend) ** (1.0 / tableau.order) if bend > 1e-15 else 1e-3
-        control[STEP] = min(100.0 * first, guess)
-        control[LAST_ERROR] = 1e-4
-    while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= control[TIME]:
-        copy(y, out[counts[NEXT]])
-        counts[NEXT] += 1
-    for _ in range(budget):
-        if counts[NEXT] >= t_out.size:
-            status = DONE
-            break
-        t, h = control[TIME], control[STEP]
-        if not h > 1e-14 * max(t, 1e-6 * t_out[-1]):
-            status = STEP_TOO_SMALL
-            break
-        for i in range(1, stages):
-            combine(y, work.k, tableau.a[i], i, h, work.y)
-            rhs(problem, t + tableau.c[i] * h, work.y, work.k[i])
-        counts[EVALUATIONS] += stages - 1
-        error = error_norm(tableau, y, work, h, rtol, atol)
-        if error <= 1.0:
-            while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= t + h:
-                interpolate(tableau, y, work.k, h, (t_out[counts[NEXT]] - t) / h, out[counts[NEXT]])
-                counts[NEXT] += 1
-            copy(work.y, y)
-            copy(work.k[stages - 1], work.k[0])
-            counts[ACCEPTED] += 1
-            control[TIME] = t + h
-            error = max(error, 1e-10)
-            grow = 0.9 * error ** (-0.7 / tableau.order) * control[LAST_ERROR] ** (0.4 / tableau.order)
-            control[STEP] = h * min(8.0, max(0.2, grow))
-            control[LAST_ERROR] = max(error, 1e-4)
-            if not largest(y) < control[BOUND]:
-                status = DIVERGED
-                break
-        else:
-            counts[REJECTED] += 1
-            # NaN compares false: shrink hard, until the status above ends it
-            shrink = 0.9 * error ** (-1.0 / tableau.order) if error < 1e10 else 0.1
-            control[STEP] = h * min(1.0, max(0.1, shrink))
-    if status == RUNNING and counts[NEXT] >= t_out.size:
-        status = DONE
-    return status

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._explicit import combine
+from odesim.integrate._explicit import combine, copy
 
 ORDER = 4
 ENDING = 3  # the row of `work.k` with the first of the last four stages' slopes
@@ -71,7 +71,7 @@ def recurrence(zeros, length, damping, mu, kappa, time):
         now /= norm
 
 
-@kernel
+@kernel(counted=False)
 def degree_for(table, x):
     """Return the row of the smallest degree stable at −x, the last one if there is none."""
     low, high = 0, table.length.size - 1
@@ -84,7 +84,7 @@ def degree_for(table, x):
     return low
 
 
-@kernel
+@kernel(counted=False)
 def stabilised_error(table, row, y, work, h, rtol, atol):
     """Scaled norm of the error estimate of the trial step.
 
@@ -100,33 +100,48 @@ def stabilised_error(table, row, y, work, h, rtol, atol):
     return math.sqrt(total / y.size)
 
 
-@kernel(inline="always")
-def stabilised_step(rhs, problem, table, row, t, h, y, work):
-    """Fill the trial state work.y and the slopes: of the last four stages from row ENDING, at the end in row END."""
+@kernel(counted=False)
+def stabilised_argument(table, row, e, t, h, y, work):
+    """Put the argument of evaluation e into work.y, of as many as there are stages; return its time and slope's row.
+
+    In the end work.y is the trial state and work.z what the recurrence reached; the slopes of the last four stages
+    stand from row ENDING on, that at the end in row END.
+    """
     first, count = table.start[row], table.degree[row] - 4
-    old, now = work.k[2], work.k[1]
-    old[:] = y
-    for j in range(y.size):
-        now[j] = y[j] + h * table.mu[first] * work.k[0, j]
-    for i in range(first + 1, first + count):
-        rhs(problem, t + h * table.time[i - 1], now, work.k[ENDING])
-        mu, kappa = h * table.mu[i], table.kappa[i]
+    if e == 0:
+        copy(y, work.k[1])
         for j in range(y.size):
-            old[j] = mu * work.k[ENDING, j] + (1.0 + kappa) * now[j] - kappa * old[j]
-        old, now = now, old
-    work.y[:] = now
-    work.z[:] = now
+            work.y[j] = y[j] + h * table.mu[first] * work.k[0, j]
+    if e < count - 1:
+        return t + h * table.time[first + e], ENDING
+    last = e - (count - 1)
+    if last == 4:
+        return t + h, END
     c = table.time[first + count - 1]
-    for i in range(4):
-        rhs(problem, t + h * c, work.y, work.k[ENDING + i])
-        combine(now, work.k[ENDING:], table.ending[row, i], i + 1, h, work.y)
-        c = table.time[first + count - 1]
-        for j in range(i + 1):
-            c += table.ending[row, i, j]
-    rhs(problem, t + h, work.y, work.k[END])
+    if last == 0:
+        copy(work.y, work.z)
+    else:
+        for j in range(last):
+            c += table.ending[row, last - 1, j]
+    return t + h * c, ENDING + last
 
 
-@kernel
+@kernel(counted=False)
+def stabilised_take(table, row, e, h, work):
+    """Go on from evaluation e: one step of the recurrence, or one of the last four stages."""
+    first, count = table.start[row], table.degree[row] - 4
+    last = e - (count - 1)
+    if last < 0:
+        mu, kappa = h * table.mu[first + e + 1], table.kappa[first + e + 1]
+        old, now = work.k[1], work.y
+        for j in range(now.size):
+            new = mu * work.k[ENDING, j] + (1.0 + kappa) * now[j] - kappa * old[j]
+            old[j], now[j] = now[j], new
+    elif last < 4:
+        combine(work.z, work.k[ENDING:], table.ending[row, last], last + 1, h, work.y)
+
+
+@kernel(counted=False)
 def hermite(y, end, k, h, theta, out):
     """Dense output: the cubic through both ends with their slopes, rows 0 and END of k."""
     u = 1.0 - theta

@@ -12,7 +12,7 @@ MOST, CLOSE = 50, 0.02
 """Power iterations at most, and the relative change at which they end."""
 
 
-@kernel
+@kernel(counted=False)
 def rate_of_stages(tableau, k):
     """Return h times the rate |f(u) − f(v)| / |u − v| of the last two stages, both at the end of a step h.
 
@@ -29,7 +29,7 @@ def rate_of_stages(tableau, k):
     return math.sqrt(rise / run) if run > 0.0 else 0.0
 
 
-@kernel
+@kernel(counted=False)
 def length(x):
     """Euclidean norm."""
     total = 0.0
@@ -38,7 +38,7 @@ def length(x):
     return math.sqrt(total)
 
 
-@kernel
+@kernel(counted=False)
 def turn(v, slope):
     """Add the direction of the slope to v: it holds what v may have missed."""
     size = length(slope)
@@ -47,29 +47,35 @@ def turn(v, slope):
             v[i] += slope[i] / size
 
 
-@kernel(inline="always")
-def spectral_radius(rhs, problem, t, y, work, counts, evaluations):
-    """Return the spectral radius of the Jacobian at y, by a nonlinear power iteration from the last direction.
+@kernel(counted=False)
+def difference(y):
+    """Return the distance over which a power iteration differences the right-hand side: 1e-8 of the state's size."""
+    return 1e-8 * max(length(y), 1e-8)
 
-    Needs the slope at y in row 0 of work.k, keeps the direction in row DIRECTION, overwrites rows 1 and 2. The
-    right-hand side is differenced over 1e-8 of the state's size. Source: Sommeijer, Shampine & Verwer, *RKC*,
-    J. Comput. Appl. Math. 88 (1998) 315–326.
+
+@kernel(counted=False)
+def radius_argument(e, y, work):
+    """Put the argument of evaluation e of a nonlinear power iteration into work.y.
+
+    Needs the slope at y in row 0 of work.k and keeps the direction in row DIRECTION; the slope goes into row 2.
+    Source: Sommeijer, Shampine & Verwer, *RKC*, J. Comput. Appl. Math. 88 (1998) 315–326.
     """
-    v, z, f = work.k[DIRECTION], work.k[1], work.k[2]
-    turn(v, work.k[0])
+    v = work.k[DIRECTION]
+    if e == 0:
+        turn(v, work.k[0])
     size = length(v)
-    step = 1e-8 * max(length(y), 1e-8)
-    rate, found = 0.0, 0
-    for i in range(MOST):
-        if found == 0 and size > 0.0:
-            for j in range(y.size):
-                z[j] = y[j] + step / size * v[j]
-            rhs(problem, t, z, f)
-            counts[evaluations] += 1
-            for j in range(y.size):
-                v[j] = f[j] - work.k[0, j]
-            size = length(v)
-            before, rate = rate, size / step
-            if i > 0 and abs(rate - before) <= CLOSE * rate:
-                found = 1
-    return SAFETY * rate
+    share = difference(y) / size if size > 0.0 else 0.0
+    for j in range(y.size):
+        work.y[j] = y[j] + share * v[j]
+
+
+@kernel(counted=False)
+def radius_take(e, y, work, rate):
+    """Return the spectral radius found in evaluation e, and whether it is final; ``rate`` is that of the last one."""
+    v = work.k[DIRECTION]
+    for j in range(y.size):
+        v[j] = work.k[2, j] - work.k[0, j]
+    found = length(v) / difference(y)
+    if found == 0.0 or e == MOST - 1 or (e > 0 and abs(found - rate) <= CLOSE * found):
+        return SAFETY * found, True
+    return found, False

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim.integrate import _explicit
-from odesim.integrate.tableaus import tsitouras
+from odesim.integrate._events import Events
+from odesim.integrate._steps import EVENT, EXPLICIT, STIFF
+from odesim.integrate.methods import method as method_of
+from odesim.integrate.methods import no_events, places, workspace
 from odesim.job import Job
 from odesim.trajectory import Status
 
@@ -19,6 +22,9 @@ Hopeless = Callable[[NDArray[np.int64], float], bool]
 
 STEPS_A_CALL = 200
 """Integration steps between two looks at the progress bar and the stop flag."""
+
+STIFF_STEPS_A_CALL = 10
+"""The same of a stiff method, whose steps cost up to a hundred times as much."""
 
 OVERFLOW = 1e12
 """A state beyond this ends the run as diverged."""
@@ -32,6 +38,8 @@ def drive(
     *,
     rtol: float,
     atol: float,
+    method: str = "auto",
+    events: Events | None = None,
     hopeless: Hopeless | None = None,
 ) -> tuple[Floats, Status, float]:
     """Integrate from y, in place, to the end of ``job.time``.
@@ -39,9 +47,13 @@ def drive(
     Parameters
     ----------
     solve : kernel
-        A flow's cached entry around `_explicit.explicit`.
+        A flow's cached entry around `_loop.integrate`.
     problems : sequence
         What the entry reads, one for each phase of the training; the integration restarts at each.
+    method : str
+        See `methods.method`.
+    events : Events, optional
+        Rows of `events.of_flow`; ``time`` and ``state`` are filled in.
     hopeless : callable, optional
         Told the integrator's counts and the SGD steps passed, both since the phase began; true ends the run as
         too fast.
@@ -52,6 +64,7 @@ def drive(
         The states (T, n) at the output times, NaN where not reached; why it ended; the flow time reached.
     """
     times = job.time
+    sought = no_events(y.size) if events is None else events
     states = np.full((times.size, y.size), np.nan)
     reached, done, status = 0.0, 0, Status.DONE
     for problem, end in zip(problems, _ends(job), strict=True):
@@ -59,7 +72,7 @@ def drive(
         grid = times[done:until]
         if grid.size == 0 or grid[-1] < end:
             grid = np.append(grid, end)
-        rows, status, reached = _piece(solve, problem, y, grid, reached, job, rtol, atol, hopeless)
+        rows, status, reached = _piece(solve, problem, y, grid, reached, job, rtol, atol, method, sought, hopeless)
         states[done:until] = rows[: until - done]
         if status is not Status.DONE or until == times.size:
             break
@@ -83,15 +96,16 @@ def _piece(
     job: Job,
     rtol: float,
     atol: float,
+    method: str,
+    events: Events,
     hopeless: Hopeless | None,
 ) -> tuple[Floats, Status, float]:
     """Integrate y, in place, from the time ``start`` to the last of ``times``."""
     states = np.full((times.size, y.size), np.nan)
-    control, counts = np.zeros(_explicit.CONTROL_SIZE), np.zeros(_explicit.COUNTS_SIZE, np.int64)
+    chosen = method_of(method, y.size)
+    (control, counts), work = places(), workspace(chosen, y.size)
     control[_explicit.RTOL], control[_explicit.ATOL], control[_explicit.BOUND] = rtol, atol, OVERFLOW
     control[_explicit.TIME] = start
-    tableau = tsitouras()
-    work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
     status: int = _explicit.RUNNING
     steps_before = job.training.steps_before
     with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
@@ -100,11 +114,12 @@ def _piece(
             if hopeless is not None and hopeless(counts, float(passed)):
                 status = Status.TOO_FAST
                 break
-            status = solve(problem, tableau, y, control, counts, times, states, work, STEPS_A_CALL)
+            budget = STEPS_A_CALL if counts[STIFF] == EXPLICIT else STIFF_STEPS_A_CALL
+            status = solve(problem, chosen, y, control, counts, times, states, events, work, budget)
             here = min(float(control[_explicit.TIME]), float(times[-1]))  # the last step goes beyond its output
             job.progress(here / max(job.time[-1], 1e-300))
     states[counts[_explicit.NEXT] :] = np.nan
-    if counts[_explicit.NEXT] == times.size:  # also where only the way beyond the last output diverged
+    if counts[_explicit.NEXT] == times.size and status != EVENT:  # also where only what lies beyond diverged
         status = _explicit.DONE
     if status == _explicit.DONE:
         y[:] = states[-1]

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from odesim import checks
+from odesim.events import RISK, Event
 from odesim.integrate._events import COMPONENT, Events
+from odesim.job import Job
+
+Floats = NDArray[np.float64]
+
+RISK_OF_FLOW = COMPONENT + 1
+"""The kind of an event on a flow's risk."""
 
 
 class Crossing(NamedTuple):
@@ -44,6 +52,53 @@ def crossing(
     checks.real("event.level", level)
     checks.integer("event.direction", direction, low=-1, high=1, remedy="-1 is downward, 1 upward, 0 either way")
     return Crossing(int(kind), int(entry), float(level), int(direction), bool(terminal))
+
+
+def of_flow(events: Sequence[Event], neurons: int, coordinates: int, size: int) -> Events:
+    """Lay out the events of a flow whose flat state, of ``size`` entries, begins with m (neurons, coordinates).
+
+    Raises
+    ------
+    InputError
+        For an overlap that the flow does not have.
+    """
+    for one in events:
+        for what, index, bound in (("neuron", one.neuron, neurons), ("coordinate", one.coordinate, coordinates)):
+            if index >= bound:
+                raise checks.InputError(f"event {one.name}: {what}={index} must be below {bound}; they count from 0")
+    found = [
+        crossing(
+            0 if one.quantity == RISK else one.neuron * coordinates + one.coordinate,
+            one.level,
+            kind=RISK_OF_FLOW if one.quantity == RISK else COMPONENT,
+            direction=1 if one.upward else -1,
+            terminal=one.terminal,
+        )
+        for one in events
+    ]
+    return rows(found, size)
+
+
+def no_events_between_steps(job: Job, discrete: bool) -> None:
+    """Refuse events where single steps are taken.
+
+    Raises
+    ------
+    InputError
+        If there are events and the dynamics is ``discrete``.
+    """
+    if discrete and job.events:
+        raise checks.InputError("run.events needs a flow between steps; give discrete=False, or leave events out")
+
+
+def times_of(events: Sequence[Event], found: Events) -> dict[str, Floats]:
+    """Return when each event first happened, NaN for never, by its name."""
+    return {one.name: np.array(when) for one, when in zip(events, found.time, strict=True)}
+
+
+def at_events(events: Sequence[Event], fields: Mapping[str, Floats]) -> dict[str, dict[str, Floats]]:
+    """Return the row of every field that belongs to each event, by the event's name."""
+    return {one.name: {key: np.array(value[i]) for key, value in fields.items()} for i, one in enumerate(events)}
 
 
 def rows(events: Sequence[Crossing], size: int) -> Events:

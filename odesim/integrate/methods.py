@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from odesim import checks
 from odesim.integrate import _rock
 from odesim.integrate._events import Events
-from odesim.integrate._loop import (
+from odesim.integrate._rosenbrock import Rosenbrock
+from odesim.integrate._steps import (
     AUTO,
     CONTROLS,
     COUNTS,
@@ -23,7 +24,6 @@ from odesim.integrate._loop import (
     Method,
     Workspace,
 )
-from odesim.integrate._rosenbrock import Rosenbrock
 from odesim.integrate.order8 import dop853
 from odesim.integrate.tableaus import dopri5, euler, tsitouras
 
