@@ -75,11 +75,13 @@ def measure(repeats: int) -> Result:
 class Ours:
     """Our integration: arrays laid out once, the state and the controller set back before every run."""
 
-    def __init__(self, problem: Any, network: Network, times: Array, rtol: float, atol: float) -> None:
+    def __init__(
+        self, problem: Any, network: Network, times: Array, rtol: float, atol: float, method: str = "auto"
+    ) -> None:
         self.problem, self.times, self.tolerances = problem, times, (rtol, atol)
         self.start = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
         size = self.start.size
-        self.method, self.events = method_of("auto", size), no_events(size)
+        self.method, self.events = method_of(method, size), no_events(size)
         self.control, self.counts = places()
         self.out, self.work = np.zeros((times.size, size)), workspace(self.method, size)
 

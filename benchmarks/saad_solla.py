@@ -44,7 +44,7 @@ def measure(repeats: int) -> Result:
     start = np.hstack([network.m, network.m @ network.m.T + network.R])
     truth = _scipy(start, times, 1e-12, "DOP853")
     problem = problem_of(target, network.activation, UNITS, biased=False, kappas=(0.0, 0.0))
-    ours = Ours(problem, network, times, RTOL, RTOL)
+    ours = Ours(problem, network, times, RTOL, RTOL, "tsitouras")
     error = _error(overlaps(ours.states()), truth)
     rtol, peer = _matched(lambda tolerance: _scipy(start, times, tolerance), truth, error)
     contenders: dict[str, Callable[[], object]] = {
@@ -52,7 +52,9 @@ def measure(repeats: int) -> Result:
         "scipy": lambda: _scipy(start, times, rtol),
     }
     errors = {"scipy": peer}
-    notes = [f"saad-solla: ours at tolerance {RTOL:g} with {ours.evaluations} evaluations, RK45 at {rtol:.1e}"]
+    notes = [
+        f"saad-solla: ours (Tsitouras) at tolerance {RTOL:g} with {ours.evaluations} evaluations, RK45 at {rtol:.1e}"
+    ]
     if find_spec("jax") and find_spec("diffrax"):
         solve = diffrax_solver(start, times)
         tolerance, errors["diffrax"] = _matched(solve, truth, error)

@@ -52,11 +52,12 @@ def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, Q, q, 
 
     Only the first ``rows`` neurons need them, and where ``values`` is 0 those of C and K themselves may be left out.
     """
-    fill_Q(rows, m, R, Q, q)
+    plain = act.code == ERF and not biased
+    fill_Q(rows if plain else w.size, m, R, Q, q)  # the other sums read all of Q
     if series.coefficients.size > 0:  # without terms the sums stay 0
         moments(act, q, b, c)
         correlation(series, m, c, e.C, e.by_m, e.by_q, e.by_b)
-    if crowd and act.code == ERF and not biased:
+    if crowd and plain:
         pairs_erf(rows, values, q, Q, w, t, e.ka, e.k1, e.B)
         for j in range(w.size):
             e.kb[j] = 0.0
