@@ -106,11 +106,13 @@ def join(alone, y, n, joint):
     p = joint.m.shape[1]
     R, a, b = n * p, n * (p + n), n * (p + n + 1)
     for j in range(n):
+        # slices, for a sum as an index might be negative, which would make every load a gather
+        m, row = y[j * p : (j + 1) * p], y[R + j * n : R + (j + 1) * n]
         for r in range(p):
-            joint.m[j, r] = y[j * p + r]
-            joint.mt[r, j] = y[j * p + r]
+            joint.m[j, r] = m[r]
+            joint.mt[r, j] = m[r]
         for k in range(n):
-            joint.R[j, k] = y[R + j * n + k]
+            joint.R[j, k] = row[k]
         joint.b[j] = y[b + j]
         joint.w[j] = 0.0 if alone else y[a + j]
 
@@ -163,13 +165,11 @@ def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
     inner_products(n, 0 if by_points else w.size, e.B, joint.mt, s.Bm)  # by points the sums over z have B m in them
     inner_products(n, n, e.B, R, s.S)
     for j in range(n):
-        a = y[to_a + j]
+        a, dm, dR = y[to_a + j], dy[j * p : (j + 1) * p], dy[to_R + j * n : to_R + (j + 1) * n]
         for r in range(p):
-            dy[j * p + r] = xi * (a * e.by_m[j, r] + s.Bm[j, r] - decay * m[j, r])
-        for k in range(j + 1):
-            slope = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
-            dy[to_R + j * n + k] = slope
-            dy[to_R + k * n + j] = slope
+            dm[r] = xi * (a * e.by_m[j, r] + s.Bm[j, r] - decay * m[j, r])
+        for k in range(n):
+            dR[k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
     for i in range(to_b + n, y.size):
         dy[i] = 0.0
 
@@ -182,8 +182,9 @@ def add_noise(g, eta_d, joint, s, y, dy):
     to_a = to_R + n * n
     fill_gamma(g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
     for j in range(n):
+        dR = dy[to_R + j * n : to_R + (j + 1) * n]
         for k in range(n):
-            dy[to_R + j * n + k] += eta_d * s.gamma[j, k]
+            dR[k] += eta_d * s.gamma[j, k]
     gauges = to_a + 2 * n
     for i in range(gauges, y.size):
         dy[i] = eta_d * s.gamma[i - gauges, i - gauges]

@@ -65,23 +65,25 @@ def combine(y, k, weights, count, h, out):
 
 
 @kernel(counted=False)
+def scaled_square(weights, y, work, h, rtol, atol):
+    """Sum of the squares of h Σ_i weights_i k_i in units of the tolerance; overwrites work.z."""
+    total, error, end = 0.0, work.z, work.y
+    for j in range(y.size):
+        error[j] = 0.0
+    combine(error, work.k, weights, weights.size, h, error)
+    for j in range(y.size):
+        total += (error[j] / (atol + rtol * max(abs(y[j]), abs(end[j])))) ** 2
+    return total
+
+
+@kernel(counted=False)
 def error_norm(tableau, y, work, h, rtol, atol):
     """Scaled norm of the embedded error estimate of the trial step.
 
     With a second, coarser estimate it is |e|²/√(|e|² + 0.01 |coarse|²) (Hairer, Nørsett & Wanner I, II.10).
     """
-    total, coarse = 0.0, 0.0
-    for j in range(y.size):
-        error = 0.0
-        for i in range(tableau.error.size):
-            error += tableau.error[i] * work.k[i, j]
-        scale = h / (atol + rtol * max(abs(y[j]), abs(work.y[j])))
-        total += (scale * error) ** 2
-        if tableau.coarse.size > 0:
-            error = 0.0
-            for i in range(tableau.coarse.size):
-                error += tableau.coarse[i] * work.k[i, j]
-            coarse += (scale * error) ** 2
+    total = scaled_square(tableau.error, y, work, h, rtol, atol)
+    coarse = scaled_square(tableau.coarse, y, work, h, rtol, atol) if tableau.coarse.size > 0 else 0.0
     if coarse > 0.0:
         total *= total / (total + 0.01 * coarse)
     return math.sqrt(total / y.size)
