@@ -50,7 +50,7 @@ class Event:
     def _readable(self) -> str:
         """``risk_below_0_3``, ``overlap_2_0_above_minus_0_5``."""
         which = f"{OVERLAP}_{self.neuron}_{self.coordinate}" if self.quantity == OVERLAP else self.quantity
-        level = re.sub(r"\W", "_", f"{self.level:g}".replace("-", "minus_").replace("+", ""))
+        level = re.sub(r"\W", "_", f"{self.level:g}".replace("e-", "e_minus_").replace("-", "minus_").replace("+", "_"))
         return f"{which}_{'above' if self.upward else 'below'}_{level}"
 
 

@@ -7,7 +7,7 @@ import pytest
 from test_methods import BROKEN, COUPLED, MAP, Run, exact
 
 from odesim.integrate import _explicit as ex
-from odesim.integrate import _loop as lo
+from odesim.integrate import _steps as st
 from odesim.integrate.events import crossing, rows
 
 SQUARE = 1  # the kind of `quantity` in test_methods: y[index]²
@@ -47,7 +47,7 @@ def test_the_state_is_at_the_level_to_the_last_bits():
 def test_a_terminal_event_ends_the_run_there_and_later_ones_are_not_seen():
     events = seek(crossing(1, 0.5, terminal=True), crossing(1, 0.499), crossing(1, 0.51))
     run = Run(COUPLED, "tsitouras", [1, 1], np.array([0.0, 1.0, 1.04, 1.06, 4.0]), 1e-9, 1e-9, events)
-    assert run.go() == lo.EVENT
+    assert run.go() == st.EVENT
     assert run.control[ex.TIME] == events.time[0] == pytest.approx(math.pi / 3, abs=1e-8)
     assert np.array_equal(run.y, events.state[0])
     assert run.counts[ex.NEXT] == 3
@@ -61,7 +61,7 @@ def test_an_event_at_the_end_of_a_step_is_found_once_and_one_at_the_start_not():
     """1, 2, 3, 6, 7, 14, 15 at the times 0, 1, …: exact, each level is met at a step's end."""
     events = rows([crossing(0, 6.0), crossing(0, 1.0), crossing(0, 7.0, direction=-1), crossing(0, 15.0)], 1)
     run = Run(MAP, "euler", [1.0], np.arange(7.0), 1, 1, events)
-    run.control[[ex.STEP, lo.LONGEST]] = 1.0
+    run.control[[ex.STEP, st.LONGEST]] = 1.0
     assert run.go() == ex.DONE
     assert events.time[[0, 3]] == pytest.approx([3, 6], rel=1e-14)
     assert np.isnan(events.time[1:3]).all()

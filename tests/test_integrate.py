@@ -8,7 +8,9 @@ import pytest
 from numba import njit
 
 from odesim.integrate import _explicit as ex
+from odesim.integrate._loop import integrate, no_value
 from odesim.integrate.drive import drive
+from odesim.integrate.methods import method, no_events, places, workspace
 from odesim.integrate.tableaus import tsitouras
 from odesim.job import Job
 from odesim.network import Network
@@ -36,31 +38,33 @@ def broken(problem, t, y, dy):
 
 
 @njit(error_model="numpy")
-def solve_oscillator(problem, tableau, y, control, counts, t_out, out, work, budget):
-    return ex.explicit(oscillator, problem, tableau, y, control, counts, t_out, out, work, budget)
+def solve_oscillator(problem, chosen, y, control, counts, t_out, out, events, work, budget):
+    return integrate(oscillator, no_value, problem, chosen, y, control, counts, t_out, out, events, work, budget)
 
 
 @njit(error_model="numpy")
-def solve_power(problem, tableau, y, control, counts, t_out, out, work, budget):
-    return ex.explicit(power, problem, tableau, y, control, counts, t_out, out, work, budget)
+def solve_power(problem, chosen, y, control, counts, t_out, out, events, work, budget):
+    return integrate(power, no_value, problem, chosen, y, control, counts, t_out, out, events, work, budget)
 
 
 @njit(error_model="numpy")
-def solve_broken(problem, tableau, y, control, counts, t_out, out, work, budget):
-    return ex.explicit(broken, problem, tableau, y, control, counts, t_out, out, work, budget)
+def solve_broken(problem, chosen, y, control, counts, t_out, out, events, work, budget):
+    return integrate(broken, no_value, problem, chosen, y, control, counts, t_out, out, events, work, budget)
 
 
 class Run:
     def __init__(self, solve, y0, t_out, rtol=1e-8, atol=1e-10):
         self.solve, self.t_out, self.y = solve, np.array(t_out, float), np.array(y0, float)
-        self.tableau = tsitouras()
-        self.control, self.counts = np.zeros(ex.CONTROL_SIZE), np.zeros(ex.COUNTS_SIZE, np.int64)
+        self.method, self.events = method("tsitouras"), no_events(self.y.size)
+        self.control, self.counts = places()
         self.control[[ex.RTOL, ex.ATOL, ex.BOUND]] = rtol, atol, 1e12
         self.out = np.full((self.t_out.size, self.y.size), np.nan)
-        self.work = ex.Work(np.zeros((7, self.y.size)), np.zeros(self.y.size))
+        self.work = workspace(self.method, self.y.size)
 
     def go(self, budget):
-        return self.solve(0, self.tableau, self.y, self.control, self.counts, self.t_out, self.out, self.work, budget)
+        return self.solve(
+            0, self.method, self.y, self.control, self.counts, self.t_out, self.out, self.events, self.work, budget
+        )
 
 
 def exact(t):
@@ -136,8 +140,8 @@ def growth(problem, t, y, dy):
 
 
 @njit(error_model="numpy")
-def solve_growth(problem, tableau, y, control, counts, t_out, out, work, budget):
-    return ex.explicit(growth, problem, tableau, y, control, counts, t_out, out, work, budget)
+def solve_growth(problem, chosen, y, control, counts, t_out, out, events, work, budget):
+    return integrate(growth, no_value, problem, chosen, y, control, counts, t_out, out, events, work, budget)
 
 
 SCHEDULE = (Phase(until=40), Phase(until=100, rate=0.5, w=2.0), Phase(rate=3.0))
@@ -236,6 +240,6 @@ def test_the_hopeless_are_told_the_steps_of_their_own_phase():
         told.append((int(counts[ex.ACCEPTED]), passed))
         return len(told) > 1 and passed > 100
 
-    _, status, _ = driven(job_with([0, 100_000]), (1e-3, 1.0, -2e3), hopeless=hopeless)
+    _, status, _ = driven(job_with([0, 100_000]), (1e-3, 1.0, -2e3), hopeless=hopeless, method="tsitouras")
     assert status is Status.TOO_FAST
     assert [passed for accepted, passed in told if accepted == 0] == pytest.approx([0, 0, 0])

@@ -15,6 +15,7 @@ from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _noise_points, overlap
 from odesim.flows import _overlap as kernels
 from odesim.integrate import _explicit
+from odesim.integrate._loop import integrate, no_value
 from odesim.passages import first_passage
 from odesim.plateaus import NODES_A_WINDOW, PlateauRule, _Curve
 from odesim.sgd import full
@@ -128,8 +129,8 @@ def growth(problem, t, y, dy):
 
 
 @njit(error_model="numpy")
-def solve_growth(problem, tableau, y, control, counts, t_out, out, work, budget):
-    return _explicit.explicit(growth, problem, tableau, y, control, counts, t_out, out, work, budget)
+def solve_growth(problem, chosen, y, control, counts, t_out, out, events, work, budget):
+    return integrate(growth, no_value, problem, chosen, y, control, counts, t_out, out, events, work, budget)
 
 
 def test_growth_beyond_the_bound_is_divergence():

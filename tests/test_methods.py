@@ -9,6 +9,7 @@ from numba import njit
 
 from odesim.integrate import _explicit as ex
 from odesim.integrate import _loop as lo
+from odesim.integrate import _steps as st
 from odesim.integrate.methods import method, no_events, places, workspace
 from odesim.integrate.tableaus import euler
 
@@ -81,7 +82,7 @@ def fixed_step_errors(problem, name, h, offset, rate=0.0):
     for _ in range(n):
         run.control[ex.STEP], run.control[ex.LAST_ERROR] = h, 1.0
         if rate:
-            run.control[lo.RADIUS], run.counts[lo.FRESH] = rate / h, 100
+            run.control[st.RADIUS], run.counts[st.FRESH] = rate / h, 100
         run.go(1)
         ends.append(abs(run.y - truth(run.control[ex.TIME])).max())
     return max(ends), abs(run.out - truth(times)).max()
@@ -204,7 +205,7 @@ def test_blow_up_and_nan_end_a_run_with_what_came_before(name):
 
 def test_euler_steps_a_map_in_discrete_time():
     run = Run(MAP, "euler", [1.0], np.arange(7.0), rtol=1, atol=1)
-    run.control[[ex.STEP, lo.LONGEST]] = 1.0
+    run.control[[ex.STEP, st.LONGEST]] = 1.0
     assert run.go() == ex.DONE
     assert run.out[:, 0].tolist() == [1, 2, 3, 6, 7, 14, 15]
     assert run.counts[ex.EVALUATIONS] == 7

@@ -10,9 +10,9 @@ import odesim as od
 from odesim.flows import _overlap
 from odesim.flows.overlap import problem_of
 from odesim.integrate import _explicit as ex
-from odesim.integrate import _loop as lo
 from odesim.integrate import _rock, _rosenbrock, _stiff
-from odesim.integrate.methods import DAMPING, method, places, rock4, workspace
+from odesim.integrate import _steps as st
+from odesim.integrate.methods import DAMPING, method, rock4, workspace
 
 
 def coefficients(row):
@@ -81,23 +81,30 @@ def decay(problem, t, y, dy):
         dy[i] = -problem[i] * np.sin(y[i]) * (1.0 + t)
 
 
-@njit
-def measure_radius(problem, t, y, work, counts):
-    return _stiff.spectral_radius(decay, problem, t, y, work, counts, ex.EVALUATIONS)
+def measure_radius(problem, t, y, work):
+    rate, final, count = 0.0, False, 0
+    while not final:
+        _stiff.radius_argument(count, y, work)
+        decay(problem, t, work.y, work.k[2])
+        rate, final = _stiff.radius_take(count, y, work, rate)
+        count += 1
+    return rate, count
 
 
-@njit
 def measure_jacobian(problem, t, y, work):
-    _rosenbrock.jacobian(decay, problem, t, y, work)
+    for e in range(y.size + 1):
+        when, row = _rosenbrock.jacobian_argument(e, t, y, work)
+        decay(problem, when, work.y, work.k[row])
+        _rosenbrock.jacobian_take(e, t, y, work)
 
 
 def test_spectral_radius_and_jacobian_are_those_of_the_derivative():
     rates, y = np.array([3.0, 500.0, 40.0, 0.1]), np.array([0.1, -0.2, 0.3, 1.0])
-    work, (_, counts) = workspace(method("rodas"), 4), places()
+    work = workspace(method("rodas"), 4)
     decay(rates, 0.5, y, work.k[0])
-    found = measure_radius(rates, 0.5, y, work, counts)
+    found, count = measure_radius(rates, 0.5, y, work)
     assert found / _stiff.SAFETY == pytest.approx(1.5 * 500 * np.cos(0.2), rel=0.02)
-    assert 0 < counts[ex.EVALUATIONS] <= _stiff.MOST
+    assert 0 < count <= _stiff.MOST
     measure_jacobian(rates, 0.5, y, work)
     assert work.jacobian == pytest.approx(np.diag(-1.5 * rates * np.cos(y)), abs=1e-5)
     assert work.k[_rosenbrock.TILT] == pytest.approx(-rates * np.sin(y), abs=1e-5)
@@ -124,23 +131,16 @@ def test_auto_goes_over_to_the_stiff_method_and_back(size):
     for one in (run, stiff, explicit):
         assert one.go() == ex.DONE
         assert abs(one.out - np.cos(grid)[:, None]).max() < 2e-4
-    assert run.counts[lo.SWITCHES] >= 2
-    assert run.counts[lo.STIFF] == lo.EXPLICIT
+    assert run.counts[st.SWITCHES] >= 2
+    assert run.counts[st.STIFF] == st.EXPLICIT
     assert run.counts[ex.EVALUATIONS] < (0.6 if size > 3 else 0.2) * explicit.counts[ex.EVALUATIONS]
-    assert explicit.counts[lo.SWITCHES] == stiff.counts[lo.SWITCHES] == 0
+    assert explicit.counts[st.SWITCHES] == stiff.counts[st.SWITCHES] == 0
 
 
 def test_auto_stays_explicit_on_a_mild_problem():
     run = Run(STIFFENING, "auto", [1.0], np.array([0.0, 2.0]), 1e-9, 1e-9)
     assert run.go() == ex.DONE
-    assert run.counts[lo.SWITCHES] == 0
-
-
-@njit(error_model="numpy")
-def solve_flow(problem, chosen, y, control, counts, t_out, out, events, work, budget):
-    return lo.integrate(
-        _overlap.rhs_overlap, lo.no_value, problem, chosen, y, control, counts, t_out, out, events, work, budget
-    )
+    assert run.counts[st.SWITCHES] == 0
 
 
 def test_the_stiff_flow_is_reached_to_ten_thousand_in_few_evaluations():
@@ -154,7 +154,7 @@ def test_the_stiff_flow_is_reached_to_ten_thousand_in_few_evaluations():
     for tolerance in (3e-6, 1e-7):
         run = Run(0, "auto", start, grid, tolerance, tolerance)
         chosen, events = run.method, run.events
-        status = solve_flow(
+        status = _overlap.solve_overlap(
             problem, chosen, run.y, run.control, run.counts, run.t_out, run.out, events, run.work, 10**6
         )
         assert status == ex.DONE

@@ -50,7 +50,8 @@ class CorrelationFlow:
     Each neuron is integrated on its own step sizes, so no trajectory depends on the neurons beside it. Gaussian data
     is exact for every dimension d. Boolean data sums over all of {±1}^P and takes the part of <w, x>
     off the support as Gaussian, right to O(1/d). There, ReLU neurons whose residual is used up can stick to a kink:
-    the flow then becomes stiff, is smoothed over 1e-4 of the argument's size, and may end a neuron as too fast.
+    the flow then becomes stiff and is smoothed over 1e-4 of the argument's size; an explicit method may end such a
+    neuron as too fast.
 
     Parameters
     ----------
