@@ -574,8 +574,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_explicit.py",
-        "scale = h / (atol",
-        "scale = 1.0 / (atol",
+        "weights.size, h, error)",
+        "weights.size, 1.0, error)",
         "test_kernels_extra.py::test_number_of_steps_follows_the_order",
         "error estimate without h",
     ),
@@ -685,8 +685,8 @@ MUTANTS = [
     ),
     Mutant(
         "flows/_overlap.py",
-        "dy[j] = problem.eta_d * s.gamma[i, i]",
-        "dy[j] = s.gamma[i, i]",
+        "dy[i] = eta_d * s.gamma[i - gauges, i - gauges]",
+        "dy[i] = s.gamma[i - gauges, i - gauges]",
         "test_flow_events.py::test_the_noise_gauge_is_the_integral_of_the_noise_rate",
         "gauge without the step size",
     ),

@@ -219,7 +219,7 @@ def fit(table, control, counts):
     counts[ROW] = degree_for(table, control[TRIAL] * control[RADIUS])
 
 
-@kernel(counted=False)
+@kernel(inline="always")
 def error_of(method, y, control, counts, work):
     """Scaled norm of the error estimate of the trial step."""
     rtol, atol, stiff = control[RTOL], control[ATOL], counts[STIFF]
@@ -264,7 +264,7 @@ def record(method, stop, y, control, counts, t_out, out, work):
         counts[NEXT] += 1
 
 
-@kernel(counted=False)
+@kernel(inline="always")
 def accept(method, stop, error, y, control, counts, work):
     """Move to the end of the step, or to the terminal event at its share ``stop`` if that is at most 1."""
     h, stiff = control[TRIAL], counts[STIFF]
