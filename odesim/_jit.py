@@ -12,6 +12,7 @@ import numba.experimental.function_type  # noqa: F401 - tells numba of functions
 import numpy as np
 from numba import njit, types
 from numba.core.caching import CacheImpl, CompileResultCacheImpl, FunctionCache
+from numba.core.cpu import CPUTargetOptions
 from numba.core.types import WrapperAddressProtocol
 
 ROOT = Path(__file__).parent
@@ -66,16 +67,42 @@ class _KernelCache(FunctionCache):
             self.disable()
 
 
-def kernel(function=None, **options):
+class _LastType:
+    """Remember the type of the last argument that numba has no quick way to type.
+
+    That is a tuple with a `Pointer` in it: looking through the arrays of a flow's problem takes 0.7 ms, as long as a
+    whole short integration. A tuple does not change, so the same object is of the same type.
+    """
+
+    def __init__(self, typeof):
+        self._typeof, self._last = typeof, (None, None)
+
+    def __call__(self, value):
+        """Return numba's type."""
+        known, type_ = self._last
+        if value is known and type(value).__base__ is tuple:
+            return type_
+        type_ = self._typeof(value)
+        self._last = (value, type_)
+        return type_
+
+
+def kernel(function=None, *, counted=True, **options):
     """Compile lazily with the package's flags; cached on disk where a folder can be written, uncached elsewhere.
 
     The error model is NumPy's: a division by zero gives inf instead of a branch that stops vectorisation.
-    Options override njit's, as in ``@kernel(inline="always")``.
+    Options override njit's, as in ``@kernel(inline="always")``. ``counted=False`` is for kernels that run for
+    microseconds: arrays are then not reference counted, of which each costs two atomic operations wherever it is
+    taken from a tuple, passed on or cut into a view. The caller keeps them alive; the kernel must neither make nor
+    return an array, nor assign to a whole one (``x[:] = 0``), or it does not compile.
     """
     if function is None:
-        return functools.partial(kernel, **options)
+        return functools.partial(kernel, counted=counted, **options)
     flags = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, **options}
+    if hasattr(CPUTargetOptions, "_nrt"):  # no documented option: without it kernels are only slower
+        flags["_nrt"] = counted  # also where True: a kernel inherits the flag of the one that compiles it first
     dispatcher = njit(**flags)(function)
+    dispatcher.typeof_pyval = _LastType(dispatcher.typeof_pyval)
     with contextlib.suppress(RuntimeError):  # a read-only install without a writable home
         dispatcher._cache = _KernelCache(function)
     return dispatcher

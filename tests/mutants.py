@@ -222,22 +222,20 @@ MUTANTS = [
     ),
     Mutant(
         "flows/_expectation.py",
-        "series.coefficients[term] * p * m[j",
-        "series.coefficients[term] * m[j",
+        "slope = series.coefficients[term] * series.powers[i]",
+        "slope = series.coefficients[term]",
         GRADIENT,
         "factor p of m^p differentiated",
     ),
     # ---- the flow
     Mutant("flows/_overlap.py", "0.5 * e.ka[j] - e.C[j]", "e.ka[j] - e.C[j]", GRADIENT, "½ of ½ aᵀKa"),
-    Mutant("flows/_overlap.py", "row[k] *= -a[j] * w[k]", "row[k] *= a[j] * w[k]", GRADIENT, "sign: neurons repel"),
-    Mutant(
-        "flows/_overlap.py", "row[j] += 2.0 * a[j] * (", "row[j] += a[j] * (", GRADIENT, "factor 2 on the diagonal of B"
-    ),
+    Mutant("flows/_overlap.py", "row[k] *= -a * w[k]", "row[k] *= a * w[k]", GRADIENT, "sign: neurons repel"),
+    Mutant("flows/_overlap.py", "row[j] += 2.0 * a * (", "row[j] += a * (", GRADIENT, "factor 2 on the diagonal of B"),
     Mutant("flows/_overlap.py", "(e.by_q[j] - e.k1[j])", "(e.by_q[j])", GRADIENT, "self-interaction dropped"),
-    Mutant("flows/_overlap.py", "problem.kappa_b * a[j] * (", "problem.kappa_b * (", GRADIENT, "a_j dropped from b'"),
+    Mutant("flows/_overlap.py", "kappa_b * a * (", "kappa_b * (", GRADIENT, "a_j dropped from b'"),
     Mutant(
         "flows/_overlap.py",
-        "problem.kappa_a * (e.C",
+        "kappa_a * (e.C",
         "(e.C",
         "test_overlap.py::test_frozen_layers_stay_and_label_noise_raises_the_floor",
         "η_a ignored",
@@ -247,18 +245,24 @@ MUTANTS = [
     ),
     Mutant(
         "flows/_overlap.py",
-        "problem.eta_d * s.gamma[j, k]",
-        "0.5 * problem.eta_d * s.gamma[j, k]",
+        "eta_d * s.gamma[j, k]",
+        "0.5 * eta_d * s.gamma[j, k]",
         "test_kernels_extra.py::test_finite_step_drift_is_eta_d_times_the_quadrature",
         "factor ½ on the drift of R",
     ),
     Mutant("flows/_overlap.py", "out[i, j] = s.gamma[j, j]", "out[i, j] = s.gamma[0, j]", RATES, "wrong index"),
     Mutant("flows/_overlap.py", "2.0 * decay * R[j, k]", "decay * R[j, k]", MEAN_FIELD, "decay of R as that of m"),
-    Mutant("flows/_overlap.py", "e.by_m[j, r] - decay * m", "e.by_m[j, r] - m", MEAN_FIELD, "λ_w of m dropped"),
-    Mutant("flows/_overlap.py", "problem.decay_a * a[j]", "problem.decay_w * a[j]", MEAN_FIELD, "λ_w for λ_a"),
-    Mutant("flows/_overlap.py", "0.0 if alone else a[j]", "a[j]", CORRELATION, "f left in the correlation loss"),
+    Mutant("flows/_overlap.py", "s.Bm[j, r] - decay * m", "s.Bm[j, r] - m", MEAN_FIELD, "λ_w of m dropped"),
+    Mutant("flows/_overlap.py", "- decay_a * a)", "- decay * a)", MEAN_FIELD, "λ_w for λ_a"),
     Mutant(
-        "flows/_overlap.py", "join(problem.joint, NO,", "join(problem.joint, YES,", SADDLE, "risk without the student"
+        "flows/_overlap.py", "0.0 if alone else y[a + j]", "y[a + j]", CORRELATION, "f left in the correlation loss"
+    ),
+    Mutant(
+        "flows/_overlap.py",
+        "problem.biased, NO, YES,",
+        "problem.biased, YES, YES,",
+        SADDLE,
+        "risk without the student",
     ),
     # ---- by points
     Mutant("flows/_overlap_points.py", "e.k1[j] += p * of_1[j]", "e.k1[j] += of_1[j]", FORMS, "weight of the points"),
@@ -598,8 +602,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_explicit.py",
-        "scale = h / (atol",
-        "scale = 1.0 / (atol",
+        "weights.size, h, error)",
+        "weights.size, 1.0, error)",
         "test_kernels_extra.py::test_number_of_steps_follows_the_order",
         "error estimate without h",
     ),
@@ -709,8 +713,8 @@ MUTANTS = [
     ),
     Mutant(
         "flows/_overlap.py",
-        "dy[j] = problem.eta_d * s.gamma[i, i]",
-        "dy[j] = s.gamma[i, i]",
+        "dy[i] = eta_d * s.gamma[i - gauges, i - gauges]",
+        "dy[i] = s.gamma[i - gauges, i - gauges]",
         "test_flow_events.py::test_the_noise_gauge_is_the_integral_of_the_noise_rate",
         "gauge without the step size",
     ),

@@ -108,8 +108,8 @@ def test_a_step_is_the_literal_formula(data):
     y = np.concatenate([part.ravel() for part in (network.m, network.R, network.a, network.b)])
     slopes, rest = np.empty_like(y), y.copy()
     kernels.derivative(paced(problem, training, rates, 9, finite_step=True, discrete=True), 0.0, y, slopes)
-    B = problem.scratch.sums.B - 0.3 * np.eye(3)
-    gamma, bare = problem.scratch.gamma.copy(), problem.scratch.sums.B.copy()
+    B = problem.scratch.B - 0.3 * np.eye(3)
+    gamma, bare = problem.scratch.gamma.copy(), problem.scratch.B.copy()
     kernels.iterate_overlap(
         paced(problem, training, rates, 9, finite_step=True, discrete=True), rest, np.empty_like(y), 1, 1e9
     )

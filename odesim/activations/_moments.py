@@ -8,7 +8,7 @@ from odesim.activations._normal import density, distribution
 from odesim.activations._quadrature import moments_table
 
 
-@kernel
+@kernel(counted=False)
 def moments_erf(q, b, c):
     """Fill c[k, j] for erf(x/√2): with τ² = 1 + q, x = b/τ, c_k = 2 (−1)^{k−1} He_{k−1}(x) φ(x)/τ^k, k >= 1."""
     for j in range(q.size):
@@ -89,7 +89,7 @@ def moments_other(act, q, b, c):
         moments_table(act, q, b, c)
 
 
-@kernel
+@kernel(counted=False)
 def moments(act, q, b, c):
     """Fill c[k, j], k < c.shape[0] >= 2, for this activation."""
     if act.code == ERF:

@@ -6,7 +6,7 @@ ka[j] = Σ_l a_l K_jl, k1[j] = Σ_l a_l ∂K_jl/∂q1, kb[j] = Σ_l a_l ∂K_jl/
 
 import math
 
-from odesim._jit import kernel
+from odesim._jit import YES, kernel
 from odesim.activations._act import ERF, GELU, POLYNOMIAL, RELU
 from odesim.activations._normal import arcsine, density, distribution, distribution2
 from odesim.activations._pairs_gelu import pairs_gelu
@@ -16,24 +16,30 @@ from odesim.activations._pairs_table import pairs_kinked
 TWO_OVER_PI = 2.0 / math.pi
 
 
-@kernel
-def pairs_erf(Q, a, t, ka, k1, k12):
-    """erf without biases: K = (2/π) asin u, u = Q_jl t_j t_l, t = (1 + q)^{−1/2}; t is filled on the way."""
+@kernel(inline="always")
+def pairs_erf(rows, values, q, Q, a, t, ka, k1, k12):
+    """erf without biases: K = (2/π) asin u, u = Q_jl t_j t_l, t = (1 + q)^{−1/2}; t is filled on the way.
+
+    For the first ``rows`` neurons j, q all of the diagonal; without the sums ka where ``values`` is 0.
+    """
     n = a.size
     for j in range(n):
-        t[j] = 1.0 / math.sqrt(1.0 + Q[j, j])
-    for j in range(n):
-        row, slopes, tj = Q[j], k12[j], t[j]
-        value, inner = 0.0, 0.0
+        t[j] = 1.0 / math.sqrt(1.0 + q[j])
+    for j in range(rows):
+        row, slopes, tj, inner = Q[j], k12[j], t[j], 0.0
         for l in range(n):
             scale = tj * t[l]
             u = row[l] * scale
             g = TWO_OVER_PI / math.sqrt(1.0 - u * u)
             slopes[l] = g * scale
             inner += a[l] * g * u
-            value += a[l] * arcsine(u)
-        ka[j] = TWO_OVER_PI * value
         k1[j] = -0.5 * tj * tj * inner
+    if values:
+        for j in range(rows):
+            row, tj, value = Q[j], t[j], 0.0
+            for l in range(n):
+                value += a[l] * arcsine(row[l] * (tj * t[l]))
+            ka[j] = TWO_OVER_PI * value
 
 
 @kernel
@@ -140,15 +146,16 @@ def pairs_other(act, Q, a, b, ka, k1, kb, k12):
             pairs_smooth(act, Q, a, b, ka, k1, kb, k12)
 
 
-@kernel
+@kernel(counted=False)
 def pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12):
     """Fill the four sums for this activation; without biases (``biased`` = 0) kb may be 0 in place of its value."""
     if act.code == ERF:
         if biased:
             pairs_erf_biased(Q, a, b, ka, k1, kb, k12)
         else:
-            kb[:] = 0.0
-            pairs_erf(Q, a, t, ka, k1, k12)
+            for j in range(a.size):
+                kb[j], k1[j] = 0.0, Q[j, j]
+            pairs_erf(a.size, YES, k1, Q, a, t, ka, k1, k12)
     elif act.code == RELU:
         pairs_relu(Q, a, b, ka, k1, kb, k12)
         if act.slope != 0.0:

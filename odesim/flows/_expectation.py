@@ -21,13 +21,13 @@ class Series(NamedTuple):
     coefficients: np.ndarray
 
 
-@kernel
+@kernel(counted=False)
 def correlation(series, m, c, C, by_m, by_q, by_b):
     """Fill C (N), ∂C/∂m (N, P), ∂C/∂q (N) = ½ Σ … c_{D+2} and ∂C/∂b (N) = Σ … c_{D+1}, c (degree+3, N)."""
-    C[:] = 0.0
-    by_m[:] = 0.0
-    by_q[:] = 0.0
-    by_b[:] = 0.0
+    for j in range(C.size):
+        C[j], by_q[j], by_b[j] = 0.0, 0.0, 0.0
+        for r in range(by_m.shape[1]):
+            by_m[j, r] = 0.0
     for term in range(series.coefficients.size):
         first, last = series.offsets[term], series.offsets[term + 1]
         degree = 0
@@ -36,15 +36,15 @@ def correlation(series, m, c, C, by_m, by_q, by_b):
         for j in range(C.size):
             product = series.coefficients[term]
             for i in range(first, last):
-                product *= m[j, series.coordinates[i]] ** series.powers[i]
+                for _ in range(series.powers[i]):
+                    product *= m[j, series.coordinates[i]]
             C[j] += product * c[degree, j]
             by_q[j] += 0.5 * product * c[degree + 2, j]
             by_b[j] += product * c[degree + 1, j]
             for i in range(first, last):
                 # the factor of coordinate i differentiated, not the product divided: m may be 0
-                p = series.powers[i]
-                slope = series.coefficients[term] * p * m[j, series.coordinates[i]] ** (p - 1)
+                slope = series.coefficients[term] * series.powers[i]
                 for k in range(first, last):
-                    if k != i:
-                        slope *= m[j, series.coordinates[k]] ** series.powers[k]
+                    for _ in range(series.powers[k] - 1 if k == i else series.powers[k]):
+                        slope *= m[j, series.coordinates[k]]
                 by_m[j, series.coordinates[i]] += slope * c[degree, j]

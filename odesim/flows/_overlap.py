@@ -17,12 +17,11 @@ import numpy as np
 
 from odesim._jit import NO, YES, kernel
 from odesim.activations._act import Act
-from odesim.activations._moments import moments
-from odesim.activations._pairs import pair_sums
-from odesim.flows._expectation import Series, correlation
+from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
 from odesim.flows._overlap_points import Grid, Sums, sums_over_points
+from odesim.flows._overlap_terms import fill_Q, inner_products, sums_over_terms
 from odesim.integrate._explicit import largest
 from odesim.integrate._loop import integrate
 
@@ -30,21 +29,23 @@ NOISE_ERF, NOISE_POINTS = 1, 2
 
 
 class Scratch(NamedTuple):
-    """Work arrays of one right-hand side, M = N + K rows with the teacher's."""
+    """Work arrays of one right-hand side, M = N + K rows with the teacher's; few, for each is passed in seven words."""
 
-    q: np.ndarray  # (M)
-    t: np.ndarray  # (M)
+    lanes: np.ndarray  # (8, M): q, t, and the vectors of `Sums`
     c: np.ndarray  # (degree + 3, M)
-    sums: Sums
+    by_m: np.ndarray  # (M, P)
     Q: np.ndarray  # (M, M)
-    S: np.ndarray  # (N, N)
+    B: np.ndarray  # (M, M)
+    S: np.ndarray  # (N, N) B R
+    Bm: np.ndarray  # (N, P)
     gamma: np.ndarray  # (N, N)
 
 
 class Joint(NamedTuple):
-    """Student and teacher in one, the student first; the teacher's rows never change."""
+    """The student, and behind it the teacher, whose rows never change."""
 
     m: np.ndarray  # (M, P)
+    mt: np.ndarray  # (P, M) mᵀ
     R: np.ndarray  # (M, M), zero but for the student's
     b: np.ndarray  # (M)
     w: np.ndarray  # (M) the weights in the residual
@@ -74,7 +75,6 @@ class Problem(NamedTuple):
     act: Act
     biased: int  # whether any bias is, or can become, non-zero
     by_points: int  # sums over the grid's z in place of Hermite terms
-    joined: int  # whether the residual's neurons are those of ``joint``, not just the student with its a
     alone: int  # correlation loss: the student is not in its own residual
     crowd: int  # whether any neuron is in the residual
     xi_w: float
@@ -100,40 +100,28 @@ def views(n, p, y):
     return y[:end_m].reshape(n, p), y[end_m:end_R].reshape(n, n), y[end_R : end_R + n], y[end_R + n : end_R + 2 * n]
 
 
-@kernel
-def fill_Q(m, R, Q, q):  # noqa: N802
-    """Q = m mᵀ + R and its diagonal."""
-    for j in range(q.size):
-        for k in range(q.size):
-            total = R[j, k]
-            for r in range(m.shape[1]):
-                total += m[j, r] * m[k, r]
-            Q[j, k] = total
-        q[j] = Q[j, j]
-
-
-@kernel
-def join(joint, alone, m, R, a, b):
-    """Put the student into the joint network."""
-    for j in range(a.size):
-        joint.m[j] = m[j]
-        joint.R[j, : a.size] = R[j]
-        joint.b[j] = b[j]
-        joint.w[j] = 0.0 if alone else a[j]
+@kernel(inline="always")
+def join(alone, y, n, joint):
+    """Put the student's flat state into the joint network."""
+    p = joint.m.shape[1]
+    R, a, b = n * p, n * (p + n), n * (p + n + 1)
+    for j in range(n):
+        # slices, for a sum as an index might be negative, which would make every load a gather
+        m, row = y[j * p : (j + 1) * p], y[R + j * n : R + (j + 1) * n]
+        for r in range(p):
+            joint.m[j, r] = m[r]
+            joint.mt[r, j] = m[r]
+        for k in range(n):
+            joint.R[j, k] = row[k]
+        joint.b[j] = y[b + j]
+        joint.w[j] = 0.0 if alone else y[a + j]
 
 
 @kernel(inline="always")
-def sums_over_terms(act, biased, crowd, series, m, R, w, b, s):
-    """Fill Q, the moments, C and its partials, and the sums over pairs, for Gaussian data."""
-    fill_Q(m, R, s.Q, s.q)
-    moments(act, s.q, b, s.c)
-    e = s.sums
-    correlation(series, m, s.c, e.C, e.by_m, e.by_q, e.by_b)
-    if crowd:
-        pair_sums(act, biased, s.Q, w, b, s.t, e.ka, e.k1, e.kb, e.B)
-    else:
-        e.ka[:], e.k1[:], e.kb[:] = 0.0, 0.0, 0.0
-        e.B[:] = 0.0
+def sums_in(s):
+    """Return the expectations as views into the scratch."""
+    x = s.lanes
+    return Sums(x[2], s.by_m, x[3], x[4], x[5], x[6], x[7], s.B)
 
 
 @kernel
@@ -145,78 +133,106 @@ def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
         noise_points(g.act, diagonal, g.noise, m, R, w, b, g.points, a, out)
 
 
-@kernel
-def rhs_overlap(problem, t, y, dy):
-    """Fill dy/dt, t = η · steps in the scaling that the network names."""
-    s = problem.scratch
-    e = s.sums
-    n, p = s.gamma.shape[0], e.by_m.shape[1]
-    m, R, a, b = views(n, p, y)
-    dm, dR, da, db = views(n, p, dy)
-    every_m, every_R, every_b, w = m, R, b, a
-    if problem.joined:
-        join(problem.joint, problem.alone, m, R, a, b)
-        every_m, every_R, every_b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-    if problem.by_points:
-        sums_over_points(problem.act, problem.crowd, problem.grid, every_m, every_R, w, every_b, s.sums)
-    else:
-        sums_over_terms(problem.act, problem.biased, problem.crowd, problem.series, every_m, every_R, w, every_b, s)
-    xi, decay = problem.xi_w, problem.decay_w
+@kernel(counted=False)
+def sums_by_points(act, alone, crowd, grid, joint, s, y):
+    """Fill the joint network and its expectations by sums over z."""
+    join(alone, y, s.S.shape[0], joint)
+    sums_over_points(act, crowd, grid, joint.m, joint.R, joint.w, joint.b, sums_in(s))
+
+
+@kernel(counted=False)
+def sums_by_terms(act, biased, alone, crowd, rows, values, series, joint, s, y):
+    """Fill the joint network and its expectations by Hermite terms; see `sums_over_terms`."""
+    join(alone, y, s.S.shape[0], joint)
+    x, e = s.lanes, sums_in(s)
+    m, R, w, b = joint.m, joint.R, joint.w, joint.b
+    sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.Q, x[0], x[1], s.c, e)
+
+
+@kernel(counted=False)
+def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
+    """Fill dy/dt without the finite-step term from the expectations; turn them into B."""
+    e, m, R, w = sums_in(s), joint.m, joint.R, joint.w
+    n, p = s.S.shape[0], m.shape[1]
+    to_R, to_a, to_b = n * p, n * (p + n), n * (p + n + 1)
     for j in range(n):
-        row = e.B[j]
+        row, a = e.B[j], y[to_a + j]
         for k in range(w.size):
-            row[k] *= -a[j] * w[k]
-        row[j] += 2.0 * a[j] * (e.by_q[j] - e.k1[j])
-        da[j] = problem.kappa_a * (e.C[j] - e.ka[j] - problem.decay_a * a[j])
-        db[j] = problem.kappa_b * a[j] * (e.by_b[j] - e.kb[j])
-        for r in range(p):
-            dm[j, r] = a[j] * e.by_m[j, r] - decay * m[j, r]
-    if not problem.by_points:
-        for j in range(n):
-            for k in range(w.size):
-                weight, row = e.B[j, k], every_m[k]
-                for r in range(p):
-                    dm[j, r] += weight * row[r]
+            row[k] *= -a * w[k]
+        row[j] += 2.0 * a * (e.by_q[j] - e.k1[j])
+        dy[to_a + j] = kappa_a * (e.C[j] - e.ka[j] - decay_a * a)
+        dy[to_b + j] = kappa_b * a * (e.by_b[j] - e.kb[j])
+    inner_products(n, 0 if by_points else w.size, e.B, joint.mt, s.Bm)  # by points the sums over z have B m in them
+    inner_products(n, n, e.B, R, s.S)
     for j in range(n):
+        a, dm, dR = y[to_a + j], dy[j * p : (j + 1) * p], dy[to_R + j * n : to_R + (j + 1) * n]
         for r in range(p):
-            dm[j, r] *= xi
-        out = s.S[j]
-        out[:] = 0.0
+            dm[r] = xi * (a * e.by_m[j, r] + s.Bm[j, r] - decay * m[j, r])
         for k in range(n):
-            weight, row = e.B[j, k], R[k]
-            for l in range(n):
-                out[l] += weight * row[l]
+            dR[k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
+    for i in range(to_b + n, y.size):
+        dy[i] = 0.0
+
+
+@kernel(counted=False)
+def add_noise(g, eta_d, joint, s, y, dy):
+    """Add the finite-step term to R'."""
+    n = s.S.shape[0]
+    to_R = n * joint.m.shape[1]
+    to_a = to_R + n * n
+    fill_gamma(g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
     for j in range(n):
+        dR = dy[to_R + j * n : to_R + (j + 1) * n]
         for k in range(n):
-            dR[j, k] = xi * (s.S[j, k] + s.S[k, j] - 2.0 * decay * R[j, k])
+            dR[k] += eta_d * s.gamma[j, k]
+    gauges = to_a + 2 * n
+    for i in range(gauges, y.size):
+        dy[i] = eta_d * s.gamma[i - gauges, i - gauges]
+
+
+@kernel(inline="always")
+def rhs_overlap(problem, t, y, dy):
+    """Fill dy/dt, t = η · steps in the scaling that the network names.
+
+    It is put in place where it is called: passing a whole problem on takes as long as four neurons' sums.
+    """
+    s, joint = problem.scratch, problem.joint
+    if problem.by_points:
+        sums_by_points(problem.act, problem.alone, problem.crowd, problem.grid, joint, s, y)
+    else:
+        rows = s.Q.shape[0] if problem.eta_d > 0.0 else s.S.shape[0]  # Γ reads all of Q
+        values = YES if problem.kappa_a != 0.0 else NO
+        sums_by_terms(
+            problem.act, problem.biased, problem.alone, problem.crowd, rows, values, problem.series, joint, s, y
+        )
+    gradient(
+        problem.by_points,
+        problem.xi_w,
+        problem.kappa_a,
+        problem.kappa_b,
+        problem.decay_w,
+        problem.decay_a,
+        joint,
+        s,
+        y,
+        dy,
+    )
     if problem.eta_d > 0.0:
-        fill_gamma(problem.gamma, NO, every_m, every_R, s.Q, a, w, every_b, s.gamma)
-        for j in range(n):
-            for k in range(n):
-                dR[j, k] += problem.eta_d * s.gamma[j, k]
-    for j in range(n * (p + n + 2), y.size):
-        i = j - n * (p + n + 2)
-        dy[j] = problem.eta_d * s.gamma[i, i] if problem.eta_d > 0.0 else 0.0
+        add_noise(problem.gamma, problem.eta_d, joint, s, y, dy)
 
 
-@kernel
+@kernel(counted=False)
 def risk_overlap(problem, y):
     """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
-    s = problem.scratch
-    e = s.sums
-    n, p = s.gamma.shape[0], e.by_m.shape[1]
-    m, R, a, b = views(n, p, y)
-    w = a
-    if problem.joined:
-        join(problem.joint, NO, m, R, a, b)
-        m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
+    s, joint = problem.scratch, problem.joint
     if problem.by_points:
-        sums_over_points(problem.act, YES, problem.grid, m, R, w, b, s.sums)
+        sums_by_points(problem.act, NO, YES, problem.grid, joint, s, y)
     else:
-        sums_over_terms(problem.act, problem.biased, 1, problem.series, m, R, w, b, s)
+        sums_by_terms(problem.act, problem.biased, NO, YES, joint.w.size, YES, problem.series, joint, s, y)
+    e = sums_in(s)
     total = 0.5 * problem.energy
-    for j in range(w.size):
-        total += w[j] * (0.5 * e.ka[j] - e.C[j])
+    for j in range(joint.w.size):
+        total += joint.w[j] * (0.5 * e.ka[j] - e.C[j])
     return total
 
 
@@ -230,32 +246,37 @@ def risks(problem, states, out):
 @kernel
 def noise_rates(problem, states, out):
     """Fill Γ_jj (rows, N) of every row of ``states``."""
-    s = problem.scratch
+    s, joint = problem.scratch, problem.joint
+    n = s.S.shape[0]
     for i in range(out.shape[0]):
-        m, R, a, b = views(s.gamma.shape[0], s.sums.by_m.shape[1], states[i])
-        w = a
-        if problem.joined:
-            join(problem.joint, problem.alone, m, R, a, b)
-            m, R, b, w = problem.joint.m, problem.joint.R, problem.joint.b, problem.joint.w
-        fill_Q(m, R, s.Q, s.q)
-        fill_gamma(problem.gamma, YES, m, R, s.Q, a, w, b, s.gamma)
-        for j in range(a.size):
+        y, to_a = states[i], n * (n + joint.m.shape[1])
+        join(problem.alone, y, n, joint)
+        fill_Q(joint.w.size, joint.m, joint.R, s.Q, s.lanes[0])
+        fill_gamma(problem.gamma, YES, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
+        for j in range(n):
             out[i, j] = s.gamma[j, j]
 
 
-@kernel
+@kernel(counted=False)
 def derivative(problem, t, y, dy):
     """Give Python the right-hand side."""
     rhs_overlap(problem, t, y, dy)
 
 
-@kernel
+@kernel(counted=False)
+def derivatives(problem, y, dy, count):
+    """Evaluate the right-hand side ``count`` times, for timing."""
+    for _ in range(count):
+        rhs_overlap(problem, 0.0, y, dy)
+
+
+@kernel(counted=False)
 def quantity(problem, kind, entry, y):
     """Return the risk, for events; the only kind beside components of the state."""
     return risk_overlap(problem, y)
 
 
-@kernel
+@kernel(counted=False)
 def solve_overlap(problem, method, y, control, counts, t_out, out, events, work, budget):
     """Advance the integration by at most ``budget`` steps; see `integrate`."""
     return integrate(rhs_overlap, quantity, problem, method, y, control, counts, t_out, out, events, work, budget)
@@ -270,8 +291,7 @@ def iterate_overlap(problem, y, dy, count, bound):
     MRMᵀ and BRBᵀ.
     """
     s = problem.scratch
-    e = s.sums
-    n, p = s.gamma.shape[0], e.by_m.shape[1]
+    n, p = s.gamma.shape[0], s.by_m.shape[1]
     R, dR = views(n, p, y)[1], views(n, p, dy)[1]
     for _ in range(count):
         rhs_overlap(problem, 0.0, y, dy)
@@ -279,8 +299,8 @@ def iterate_overlap(problem, y, dy, count, bound):
             for k in range(n):
                 bare, whole = 0.0, 0.0
                 for l in range(n):
-                    bare += s.S[j, l] * e.B[k, l]
-                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * e.B[k, l]
+                    bare += s.S[j, l] * s.B[k, l]
+                    whole += (s.S[j, l] - problem.decay_w * R[j, l]) * s.B[k, l]
                 whole -= problem.decay_w * (s.S[j, k] - problem.decay_w * R[j, k])
                 dR[j, k] += problem.xi_w**2 * (whole - problem.share * bare)
         for i in range(y.size):

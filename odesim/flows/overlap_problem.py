@@ -15,7 +15,7 @@ from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt
 from odesim.flows._noise_points import BLOCK, Points
-from odesim.flows._overlap_points import Grid, Sums
+from odesim.flows._overlap_points import Grid
 from odesim.flows.closure import affordable, closure_of, square
 from odesim.flows.corners import cube, need_few_corners
 from odesim.targets.series import Target
@@ -80,7 +80,6 @@ def problem_of(
         act=act,
         biased=int(biased),
         by_points=int(points is not None),
-        joined=int(alone or teacher is not None),
         alone=int(alone),
         crowd=crowd,
         xi_w=1.0,
@@ -173,30 +172,25 @@ def _second_moment(target: Target | TeacherTarget, teacher: TeacherTarget | None
 def _scratch(n: int, rows: int, p: int, degree: int) -> kernels.Scratch:
     """Work arrays of the right-hand side."""
     return kernels.Scratch(
-        q=np.zeros(rows),
-        t=np.zeros(rows),
+        lanes=np.zeros((8, rows)),
         c=np.zeros((degree + 3, rows)),
-        sums=Sums(
-            C=np.zeros(rows),
-            by_m=np.zeros((rows, p)),
-            by_q=np.zeros(rows),
-            by_b=np.zeros(rows),
-            ka=np.zeros(rows),
-            k1=np.zeros(rows),
-            kb=np.zeros(rows),
-            B=np.zeros((rows, rows)),
-        ),
+        by_m=np.zeros((rows, p)),
         Q=np.zeros((rows, rows)),
+        B=np.zeros((rows, rows)),
         S=np.zeros((n, n)),
+        Bm=np.zeros((n, p)),
         gamma=np.zeros((n, n)),
     )
 
 
 def _joint(teacher: TeacherTarget | None, n: int, rows: int, p: int) -> kernels.Joint:
     """Student and teacher in one network whose output is f − h: the teacher's second layer is −v."""
-    joint = kernels.Joint(np.zeros((rows, p)), np.zeros((rows, rows)), np.zeros(rows), np.zeros(rows))
+    joint = kernels.Joint(
+        np.zeros((rows, p)), np.zeros((p, rows)), np.zeros((rows, rows)), np.zeros(rows), np.zeros(rows)
+    )
     if teacher is not None:
         joint.m[n:], joint.w[n:] = teacher.weights, -teacher.second_layer
+        joint.mt[:, n:] = np.transpose(teacher.weights)
     return joint
 
 

@@ -27,7 +27,7 @@ class Tableau(NamedTuple):
     bound: float  # |R(−x)| <= 1 on [0, bound]
 
 
-@kernel
+@kernel(counted=False)
 def scaled_norm(x, y, z, rtol, atol):
     """Root mean square of x / (atol + rtol max(|y|, |z|))."""
     total = 0.0
@@ -36,44 +36,63 @@ def scaled_norm(x, y, z, rtol, atol):
     return math.sqrt(total / x.size)
 
 
-@kernel
+@kernel(counted=False)
+def copy(x, out):
+    """out = x."""
+    for j in range(out.size):
+        out[j] = x[j]
+
+
+@kernel(counted=False)
 def combine(y, k, weights, count, h, out):
-    """out = y + h Σ_i weights_i k_i over the first ``count`` stages."""
-    out[:] = y
-    for i in range(count):
-        w, stage = h * weights[i], k[i]
-        if w != 0.0:
-            for j in range(out.size):
-                out[j] += w * stage[j]
+    """out = y + h Σ_i weights_i k_i over the first ``count`` stages, as few passes over the state as that takes."""
+    first = count % 3
+    if first == 0:
+        copy(y, out)
+    elif first == 1:
+        w0, k0 = h * weights[0], k[0]
+        for j in range(out.size):
+            out[j] = y[j] + w0 * k0[j]
+    else:
+        w0, w1, k0, k1 = h * weights[0], h * weights[1], k[0], k[1]
+        for j in range(out.size):
+            out[j] = y[j] + w0 * k0[j] + w1 * k1[j]
+    for i in range(first, count, 3):
+        w0, w1, w2 = h * weights[i], h * weights[i + 1], h * weights[i + 2]
+        k0, k1, k2 = k[i], k[i + 1], k[i + 2]
+        for j in range(out.size):
+            out[j] += w0 * k0[j] + w1 * k1[j] + w2 * k2[j]
 
 
-@kernel
+@kernel(counted=False)
+def scaled_square(weights, y, work, h, rtol, atol):
+    """Sum of the squares of h Σ_i weights_i k_i in units of the tolerance; overwrites work.z."""
+    total, error, end = 0.0, work.z, work.y
+    for j in range(y.size):
+        error[j] = 0.0
+    combine(error, work.k, weights, weights.size, h, error)
+    for j in range(y.size):
+        total += (error[j] / (atol + rtol * max(abs(y[j]), abs(end[j])))) ** 2
+    return total
+
+
+@kernel(counted=False)
 def error_norm(tableau, y, work, h, rtol, atol):
     """Scaled norm of the embedded error estimate of the trial step.
 
     With a second, coarser estimate it is |e|²/√(|e|² + 0.01 |coarse|²) (Hairer, Nørsett & Wanner I, II.10).
     """
-    total, coarse = 0.0, 0.0
-    for j in range(y.size):
-        error = 0.0
-        for i in range(tableau.error.size):
-            error += tableau.error[i] * work.k[i, j]
-        scale = h / (atol + rtol * max(abs(y[j]), abs(work.y[j])))
-        total += (scale * error) ** 2
-        if tableau.coarse.size > 0:
-            error = 0.0
-            for i in range(tableau.coarse.size):
-                error += tableau.coarse[i] * work.k[i, j]
-            coarse += (scale * error) ** 2
+    total = scaled_square(tableau.error, y, work, h, rtol, atol)
+    coarse = scaled_square(tableau.coarse, y, work, h, rtol, atol) if tableau.coarse.size > 0 else 0.0
     if coarse > 0.0:
         total *= total / (total + 0.01 * coarse)
     return math.sqrt(total / y.size)
 
 
-@kernel
+@kernel(counted=False)
 def interpolate(tableau, y, k, h, theta, out):
     """Dense output: the state at t + θh, from the state at t and the stages of the step."""
-    out[:] = y
+    copy(y, out)
     for i in range(tableau.dense.shape[0]):
         weight, power = 0.0, 1.0
         for p in range(tableau.dense.shape[1]):
@@ -83,7 +102,7 @@ def interpolate(tableau, y, k, h, theta, out):
             out[j] += h * weight * k[i, j]
 
 
-@kernel
+@kernel(counted=False)
 def largest(y):
     """Return max |y_i|, NaN if any entry is not a number."""
     top = 0.0

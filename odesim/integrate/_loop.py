@@ -39,13 +39,13 @@ from odesim.integrate._steps import (
 )
 
 
-@kernel
+@kernel(counted=False)
 def no_value(problem, kind, entry, y):
     """Stand in for the quantities of a flow that has none."""
     return 0.0
 
 
-@kernel
+@kernel(counted=False)
 def crosses(direction, before, now):
     """Whether a quantity goes through 0 that way; arriving there counts, leaving it does not."""
     if before < 0.0 and now >= 0.0:
@@ -94,13 +94,14 @@ def find_events(value, problem, events, stiff, method, y, t, h, last, work):
     return end
 
 
-@kernel
+@kernel(counted=False)
 def forget(events, last):
     """Nothing after the time ``last`` has happened."""
     for e in range(events.level.size):
         if events.time[e] > last:
             events.time[e] = np.nan
-            events.state[e] = np.nan
+            for j in range(events.state.shape[1]):
+                events.state[e, j] = np.nan
 
 
 @kernel(inline="always")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._explicit import combine
+from odesim.integrate._explicit import combine, copy
 
 ORDER = 4
 ENDING = 3  # the row of `work.k` with the first of the last four stages' slopes
@@ -71,7 +71,7 @@ def recurrence(zeros, length, damping, mu, kappa, time):
         now /= norm
 
 
-@kernel
+@kernel(counted=False)
 def degree_for(table, x):
     """Return the row of the smallest degree stable at −x, the last one if there is none."""
     low, high = 0, table.length.size - 1
@@ -84,7 +84,7 @@ def degree_for(table, x):
     return low
 
 
-@kernel
+@kernel(counted=False)
 def stabilised_error(table, row, y, work, h, rtol, atol):
     """Scaled norm of the error estimate of the trial step.
 
@@ -100,7 +100,7 @@ def stabilised_error(table, row, y, work, h, rtol, atol):
     return math.sqrt(total / y.size)
 
 
-@kernel
+@kernel(counted=False)
 def stabilised_argument(table, row, e, t, h, y, work):
     """Put the argument of evaluation e into work.y, of as many as there are stages; return its time and slope's row.
 
@@ -109,7 +109,7 @@ def stabilised_argument(table, row, e, t, h, y, work):
     """
     first, count = table.start[row], table.degree[row] - 4
     if e == 0:
-        work.k[1] = y
+        copy(y, work.k[1])
         for j in range(y.size):
             work.y[j] = y[j] + h * table.mu[first] * work.k[0, j]
     if e < count - 1:
@@ -119,14 +119,14 @@ def stabilised_argument(table, row, e, t, h, y, work):
         return t + h, END
     c = table.time[first + count - 1]
     if last == 0:
-        work.z[:] = work.y
+        copy(work.y, work.z)
     else:
         for j in range(last):
             c += table.ending[row, last - 1, j]
     return t + h * c, ENDING + last
 
 
-@kernel
+@kernel(counted=False)
 def stabilised_take(table, row, e, h, work):
     """Go on from evaluation e: one step of the recurrence, or one of the last four stages."""
     first, count = table.start[row], table.degree[row] - 4
@@ -141,7 +141,7 @@ def stabilised_take(table, row, e, h, work):
         combine(work.z, work.k[ENDING:], table.ending[row, last], last + 1, h, work.y)
 
 
-@kernel
+@kernel(counted=False)
 def hermite(y, end, k, h, theta, out):
     """Dense output: the cubic through both ends with their slopes, rows 0 and END of k."""
     u = 1.0 - theta

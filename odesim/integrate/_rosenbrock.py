@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._explicit import combine
+from odesim.integrate._explicit import combine, copy
 
 ORDER = 4
 END = 7  # the row of `work.k` with the slope at the end; rows 1 to 6 hold the u_i
@@ -30,7 +30,7 @@ class Rosenbrock(NamedTuple):
     dense: np.ndarray  # (2, 6)
 
 
-@kernel
+@kernel(counted=False)
 def factor(a, pivot):
     """Replace a by its LU factors with row exchanges; a pivot of 0 gives infinities, which the step control meets."""
     n = pivot.size
@@ -53,7 +53,7 @@ def factor(a, pivot):
                     row[j] -= share * top[j]
 
 
-@kernel
+@kernel(counted=False)
 def substitute(a, pivot, x):
     """Solve in place with the factors of `factor`."""
     n = pivot.size
@@ -72,7 +72,7 @@ def substitute(a, pivot, x):
         x[i] = total / a[i, i]
 
 
-@kernel
+@kernel(counted=False)
 def row_sum_norm(a):
     """Largest row sum of |a|: no eigenvalue is larger."""
     top = 0.0
@@ -84,7 +84,7 @@ def row_sum_norm(a):
     return top
 
 
-@kernel
+@kernel(counted=False)
 def shift(y, j):
     """Return by how much entry j is moved for a difference."""
     size = 0.0
@@ -93,18 +93,18 @@ def shift(y, j):
     return 1.5e-8 * max(abs(y[j]), 0.01 * size, 1e-8)
 
 
-@kernel
+@kernel(counted=False)
 def jacobian_argument(e, t, y, work):
     """Put the argument of evaluation e of n + 1 into work.y; return its time and the row of its slope."""
     if e == y.size:
         return t + 1.5e-8 * max(abs(t), 1e-3), TILT
     if e == 0:
-        work.y[:] = y
+        copy(y, work.y)
     work.y[e] = y[e] + shift(y, e)
     return t, 1
 
 
-@kernel
+@kernel(counted=False)
 def jacobian_take(e, t, y, work):
     """Difference: evaluation e gives column e of work.jacobian, the last one ∂f/∂t in row TILT."""
     if e == y.size:
@@ -118,7 +118,7 @@ def jacobian_take(e, t, y, work):
             work.jacobian[i, e] = (work.k[1, i] - work.k[0, i]) / step
 
 
-@kernel
+@kernel(counted=False)
 def finish_stage(method, i, h, work):
     """Turn the slope in the place of u_i into u_i."""
     u = work.k[1:]
@@ -128,7 +128,7 @@ def finish_stage(method, i, h, work):
     substitute(work.factors, work.pivot, u[i])
 
 
-@kernel
+@kernel(counted=False)
 def rosenbrock_argument(method, e, t, h, y, work):
     """Put the argument of evaluation e of 6 into work.y; return its time and the row of its slope.
 
@@ -141,7 +141,7 @@ def rosenbrock_argument(method, e, t, h, y, work):
                 work.factors[i, j] = -work.jacobian[i, j]
             work.factors[i, i] += 1.0 / (h * method.gamma)
         factor(work.factors, work.pivot)
-        work.k[1] = work.k[0]
+        copy(work.k[0], work.k[1])
         finish_stage(method, e, h, work)
     if e < 5:
         combine(y, work.k[1:], method.A[e + 1], e + 1, 1.0, work.y)
@@ -151,7 +151,7 @@ def rosenbrock_argument(method, e, t, h, y, work):
     return t + h, END
 
 
-@kernel
+@kernel(counted=False)
 def rosenbrock_error(y, work, rtol, atol):
     """Scaled norm of the error estimate of the trial step."""
     total = 0.0
@@ -160,7 +160,7 @@ def rosenbrock_error(y, work, rtol, atol):
     return math.sqrt(total / y.size)
 
 
-@kernel
+@kernel(counted=False)
 def rosenbrock_dense(method, y, end, k, theta, out):
     """Dense output of order 3: (1−θ) y + θ (y₁ + (1−θ)(d₀ + θ d₁))."""
     for j in range(out.size):

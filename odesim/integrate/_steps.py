@@ -26,6 +26,7 @@ from odesim.integrate._explicit import (
     STEP_TOO_SMALL,
     TIME,
     Tableau,
+    copy,
     error_norm,
     interpolate,
     largest,
@@ -99,11 +100,11 @@ class Workspace(NamedTuple):
     pivot: np.ndarray  # (n) int64
 
 
-@kernel
+@kernel(counted=False)
 def inside(stiff, method, y, work, h, theta, out):
     """Dense output of the trial step, the state at t + θh."""
     if theta == 1.0:
-        out[:] = work.y
+        copy(work.y, out)
     elif stiff == STABILISED:
         hermite(y, work.y, work.k, h, theta, out)
     elif stiff == ROSENBROCK:
@@ -112,7 +113,7 @@ def inside(stiff, method, y, work, h, theta, out):
         interpolate(method.tableau, y, work.k, h, theta, out)
 
 
-@kernel
+@kernel(counted=False)
 def guess(y, k, control):
     """Return the length of the trial step by which the first step size is found: Hairer, Nørsett & Wanner I, II.4."""
     speed = scaled_norm(k[0], y, y, control[RTOL], control[ATOL])
@@ -120,22 +121,23 @@ def guess(y, k, control):
     return 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
 
 
-@kernel
+@kernel(counted=False)
 def take_first(method, y, control, counts, work):
     """Set the first step size from the slopes at both ends of the trial step."""
     rtol, atol, first = control[RTOL], control[ATOL], guess(y, work.k, control)
     speed = scaled_norm(work.k[0], y, y, rtol, atol)
-    work.k[1] -= work.k[0]
+    for j in range(y.size):
+        work.k[1, j] -= work.k[0, j]
     bend = max(speed, scaled_norm(work.k[1], y, y, rtol, atol) / first)
     order = ORDER if counts[STIFF] else method.tableau.order
     control[STEP] = min(100.0 * first, (0.01 / bend) ** (1.0 / order) if bend > 1e-15 else 1e-3)
 
 
-@kernel
+@kernel(counted=False)
 def prepare(method, task, e, t, h, y, control, counts, work):
     """Put the argument of evaluation e of a task into work.y; return its time and the row of its slope."""
     if task == BEGIN:
-        work.y[:] = y
+        copy(y, work.y)
         return t, 0
     if task == FIRST:
         first = guess(y, work.k, control)
@@ -152,7 +154,7 @@ def prepare(method, task, e, t, h, y, control, counts, work):
     return t, 2
 
 
-@kernel
+@kernel(counted=False)
 def digest(method, task, e, t, h, y, control, counts, work):
     """Take in evaluation e of a task; return whether it wants another."""
     if task == BEGIN:
@@ -180,24 +182,25 @@ def digest(method, task, e, t, h, y, control, counts, work):
     return not final
 
 
-@kernel
+@kernel(counted=False)
 def opening(method, y, control, counts, t_out, out, events):
     """Return the task with which a call, or the run, begins; record what is asked for at the start."""
     if counts[EVALUATIONS] == 0:
         counts[STIFF] = method.kind
-        events.before[:] = np.nan
+        for e in range(events.before.size):
+            events.before[e] = np.nan
         return BEGIN
     if control[STEP] == 0.0:
         return FIRST
     if control[LAST_ERROR] == 0.0:
         control[LAST_ERROR] = 1e-4
     while counts[NEXT] < t_out.size and t_out[counts[NEXT]] <= control[TIME]:
-        out[counts[NEXT]] = y
+        copy(y, out[counts[NEXT]])
         counts[NEXT] += 1
     return NEW_STEP
 
 
-@kernel
+@kernel(counted=False)
 def new_step(control, counts, t_out):
     """Settle the length of a trial step; return the status."""
     if counts[NEXT] >= t_out.size:
@@ -208,7 +211,7 @@ def new_step(control, counts, t_out):
     return RUNNING if control[TRIAL] > 1e-14 * max(control[TIME], 1e-6 * t_out[-1]) else STEP_TOO_SMALL
 
 
-@kernel
+@kernel(counted=False)
 def fit(table, control, counts):
     """Choose the degree of a stabilised step, and shorten it where the largest does not suffice."""
     if control[TRIAL] * control[RADIUS] > table.length[-1]:
@@ -216,7 +219,7 @@ def fit(table, control, counts):
     counts[ROW] = degree_for(table, control[TRIAL] * control[RADIUS])
 
 
-@kernel
+@kernel(inline="always")
 def error_of(method, y, control, counts, work):
     """Scaled norm of the error estimate of the trial step."""
     rtol, atol, stiff = control[RTOL], control[ATOL], counts[STIFF]
@@ -227,7 +230,7 @@ def error_of(method, y, control, counts, work):
     return error_norm(method.tableau, y, work, control[TRIAL], rtol, atol)
 
 
-@kernel
+@kernel(counted=False)
 def watch(method, k, h, control, counts):
     """After an accepted step: count the signs of stiffness or of its end, and change the method by them."""
     bound = method.tableau.bound
@@ -250,7 +253,7 @@ def watch(method, k, h, control, counts):
         counts[SWITCHES] += 1
 
 
-@kernel
+@kernel(counted=False)
 def record(method, stop, y, control, counts, t_out, out, work):
     """Fill the outputs inside an accepted step, up to its share ``stop``."""
     t, h = control[TIME], control[TRIAL]
@@ -261,21 +264,21 @@ def record(method, stop, y, control, counts, t_out, out, work):
         counts[NEXT] += 1
 
 
-@kernel
+@kernel(inline="always")
 def accept(method, stop, error, y, control, counts, work):
     """Move to the end of the step, or to the terminal event at its share ``stop`` if that is at most 1."""
     h, stiff = control[TRIAL], counts[STIFF]
     counts[ACCEPTED] += 1
     if stop <= 1.0:
         inside(stiff, method, y, work, h, stop, work.z)
-        y[:] = work.z
+        copy(work.z, y)
         control[TIME] += stop * h
         return EVENT
     order, end = (ORDER, END) if stiff else (method.tableau.order, method.tableau.error.size - 1)
     if method.mode == AUTO or stiff:
         watch(method, work.k, h, control, counts)
-    y[:] = work.y
-    work.k[0] = work.k[end]
+    copy(work.y, y)
+    copy(work.k[end], work.k[0])
     control[TIME] += h
     error = max(error, 1e-10)
     grow = 0.9 * error ** (-0.7 / order) * control[LAST_ERROR] ** (0.4 / order)
@@ -284,7 +287,7 @@ def accept(method, stop, error, y, control, counts, work):
     return RUNNING if largest(y) < control[BOUND] else DIVERGED
 
 
-@kernel
+@kernel(counted=False)
 def reject(method, error, control, counts):
     """Shorten the step."""
     order = ORDER if counts[STIFF] else method.tableau.order

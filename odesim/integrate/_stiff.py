@@ -12,7 +12,7 @@ MOST, CLOSE = 50, 0.02
 """Power iterations at most, and the relative change at which they end."""
 
 
-@kernel
+@kernel(counted=False)
 def rate_of_stages(tableau, k):
     """Return h times the rate |f(u) − f(v)| / |u − v| of the last two stages, both at the end of a step h.
 
@@ -29,7 +29,7 @@ def rate_of_stages(tableau, k):
     return math.sqrt(rise / run) if run > 0.0 else 0.0
 
 
-@kernel
+@kernel(counted=False)
 def length(x):
     """Euclidean norm."""
     total = 0.0
@@ -38,7 +38,7 @@ def length(x):
     return math.sqrt(total)
 
 
-@kernel
+@kernel(counted=False)
 def turn(v, slope):
     """Add the direction of the slope to v: it holds what v may have missed."""
     size = length(slope)
@@ -47,13 +47,13 @@ def turn(v, slope):
             v[i] += slope[i] / size
 
 
-@kernel
+@kernel(counted=False)
 def difference(y):
     """Return the distance over which a power iteration differences the right-hand side: 1e-8 of the state's size."""
     return 1e-8 * max(length(y), 1e-8)
 
 
-@kernel
+@kernel(counted=False)
 def radius_argument(e, y, work):
     """Put the argument of evaluation e of a nonlinear power iteration into work.y.
 
@@ -69,7 +69,7 @@ def radius_argument(e, y, work):
         work.y[j] = y[j] + share * v[j]
 
 
-@kernel
+@kernel(counted=False)
 def radius_take(e, y, work, rate):
     """Return the spectral radius found in evaluation e, and whether it is final; ``rate`` is that of the last one."""
     v = work.k[DIRECTION]

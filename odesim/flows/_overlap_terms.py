@@ -1,0 +1,70 @@
+"""The overlap flow's expectations by Hermite terms, for Gaussian data, and its small matrix products."""
+
+from odesim._jit import kernel
+from odesim.activations._act import ERF
+from odesim.activations._moments import moments
+from odesim.activations._pairs import pair_sums, pairs_erf
+from odesim.flows._expectation import correlation
+
+
+@kernel(counted=False)
+def inner_products(rows, size, B, X, out):
+    """out_jl = Σ_k B_jk X_lk over k < size, for j < rows, four l at a time: no stores in the loop that counts."""
+    columns = out.shape[1]
+    whole = columns - columns % 4
+    for j in range(rows):
+        b = B[j]
+        for l in range(0, whole, 4):
+            x0, x1, x2, x3 = X[l], X[l + 1], X[l + 2], X[l + 3]
+            t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+            for k in range(size):
+                t0 += b[k] * x0[k]
+                t1 += b[k] * x1[k]
+                t2 += b[k] * x2[k]
+                t3 += b[k] * x3[k]
+            out[j, l], out[j, l + 1], out[j, l + 2], out[j, l + 3] = t0, t1, t2, t3
+        for l in range(whole, columns):
+            x0, t0 = X[l], 0.0
+            for k in range(size):
+                t0 += b[k] * x0[k]
+            out[j, l] = t0
+
+
+@kernel(inline="always")
+def fill_Q(rows, m, R, Q, q):  # noqa: N802
+    """Fill the first rows of Q = m mᵀ + R, and its diagonal q."""
+    n, p = m.shape
+    inner_products(rows, p, m, m, Q)
+    for j in range(n):
+        total = R[j, j]
+        for r in range(p):
+            total += m[j, r] * m[j, r]
+        q[j] = total
+    for j in range(rows):
+        row, old = Q[j], R[j]
+        for k in range(n):
+            row[k] += old[k]
+
+
+@kernel(inline="always")
+def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, Q, q, t, c, e):
+    """Fill Q, the moments, C and its partials, and the sums over pairs.
+
+    Only the first ``rows`` neurons need them, and where ``values`` is 0 those of C and K themselves may be left out.
+    """
+    plain = act.code == ERF and not biased
+    fill_Q(rows if plain else w.size, m, R, Q, q)  # the other sums read all of Q
+    if series.coefficients.size > 0:  # without terms the sums stay 0
+        moments(act, q, b, c)
+        correlation(series, m, c, e.C, e.by_m, e.by_q, e.by_b)
+    if crowd and plain:
+        pairs_erf(rows, values, q, Q, w, t, e.ka, e.k1, e.B)
+        for j in range(w.size):
+            e.kb[j] = 0.0
+    elif crowd:
+        pair_sums(act, biased, Q, w, b, t, e.ka, e.k1, e.kb, e.B)
+    else:
+        for j in range(w.size):
+            e.ka[j], e.k1[j], e.kb[j] = 0.0, 0.0, 0.0
+            for k in range(w.size):
+                e.B[j, k] = 0.0
