@@ -1,0 +1,86 @@
+"""The moments c_k(q, b) of `_moments` for many neurons side by side: loops over lanes inside, free of branches."""
+
+import math
+
+import numpy as np
+
+from odesim._jit import kernel
+from odesim.activations._act import ERF, GELU, RELU
+from odesim.activations._moments import moments_gelu, moments_polynomial
+from odesim.activations._normal import ROOT_2PI, distribution
+
+INVERSE_LN2, HIGH_LN2 = 1.0 / math.log(2.0), 6.93145751953125e-1
+LOW_LN2 = 1.42860682030941723212e-6
+X2, X3, X4, X5, X6, X7, X8, X9, X10, X11, X12 = (1.0 / math.factorial(n) for n in range(2, 13))
+Q, X, T = 0, 1, 2
+"""Rows of the work array: the variance, then what is computed from it."""
+
+EXPONENT, ONE = np.int64(52), np.int64(1023)
+
+
+@kernel(inline="always")
+def bell(x):
+    """Return exp(−x²/2) to 4e-16, 1 at 0 exactly, without a branch; below 1e-300 it stays there."""
+    u = -0.5 * x * x
+    u = u if u > -690.0 else -690.0
+    n = np.floor(u * INVERSE_LN2 + 0.5)
+    f = (u - n * HIGH_LN2) - n * LOW_LN2
+    p = X8 + f * (X9 + f * (X10 + f * (X11 + f * X12)))
+    p = X4 + f * (X5 + f * (X6 + f * (X7 + f * p)))
+    p = 1.0 + f * (1.0 + f * (X2 + f * (X3 + f * p)))
+    return p * np.int64((np.int64(n) + ONE) << EXPONENT).view(np.float64)
+
+
+@kernel
+def erf_lanes(biased, row, b, work, c):
+    """Fill c[k], k >= 1, as `moments_erf`; c_0, which no slope needs, is left out."""
+    front = math.sqrt(2.0 / math.pi)
+    for j in range(c.shape[1]):
+        work[T, j] = 1.0 / math.sqrt(1.0 + work[Q, j])
+        work[X, j] = b[row, j] * work[T, j]
+        c[1, j] = front * work[T, j]
+    if biased:
+        for j in range(c.shape[1]):
+            c[1, j] *= bell(work[X, j])
+    for j in range(c.shape[1]):
+        c[2, j] = -work[T, j] * work[X, j] * c[1, j]
+    for k in range(2, c.shape[0] - 1):
+        step = k - 1.0
+        for j in range(c.shape[1]):
+            c[k + 1, j] = -work[T, j] * (work[X, j] * c[k, j] + step * work[T, j] * c[k - 1, j])
+
+
+@kernel
+def relu_lanes(slope, biased, row, b, work, c):
+    """Fill c[k], k >= 1, as `moments_relu`; t holds 1/s."""
+    rest = 1.0 - slope
+    for j in range(c.shape[1]):
+        work[T, j] = 1.0 / math.sqrt(work[Q, j])
+        work[X, j] = b[row, j] * work[T, j]
+        c[1, j] = 0.5 * (1.0 + slope)
+        c[2, j] = rest / ROOT_2PI * work[T, j]
+    if biased:
+        for j in range(c.shape[1]):
+            c[1, j] = slope + rest * distribution(work[X, j])
+        for j in range(c.shape[1]):
+            c[2, j] *= bell(work[X, j])
+    if c.shape[0] > 3:
+        for j in range(c.shape[1]):
+            c[3, j] = -work[T, j] * work[X, j] * c[2, j]
+    for k in range(3, c.shape[0] - 1):
+        step = k - 2.0
+        for j in range(c.shape[1]):
+            c[k + 1, j] = -work[T, j] * (work[X, j] * c[k, j] + step * work[T, j] * c[k - 1, j])
+
+
+@kernel
+def moments_lanes(code, slope, table, biased, row, b, work, c):
+    """Fill c[k, j], 1 <= k < c.shape[0] >= 3, of erf, ReLU, GELU or a polynomial; the biases are b[row], q is work[Q]."""
+    if code == ERF:
+        erf_lanes(biased, row, b, work, c)
+    elif code == RELU:
+        relu_lanes(slope, biased, row, b, work, c)
+    elif code == GELU:
+        moments_gelu(work[Q], b[row], c)
+    else:
+        moments_polynomial(table, work[Q], b[row], c)

@@ -1,0 +1,381 @@
+"""The ensemble's integration loop: many small systems side by side, each with its own step size and status.
+
+Member by member they are integrated as by `explicit` with Tsitouras' pair: LANES of them at once, laid out
+structure-of-arrays (row j of an array holds entry j of every lane), so that every loop runs over lanes and
+vectorises. A lane whose member ends takes the next one. All arithmetic of a lane is that of its own member in loops of
+one fixed length, so no bit of a trajectory depends on neighbours, on the ensemble's size or on the lane.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from odesim._jit import kernel
+from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
+
+TOO_FAST = 5
+
+LANES = 64
+"""Measured: terms in data then cost what a right-hand side written by hand does; 32 is as good, 16 and 128 are not."""
+
+POWERS = 4
+"""Powers of θ in the dense output."""
+
+IDLE = -1
+
+# places in `places`: the next member to prepare, the last one, prepared members handed out and prepared at all
+NEXT_MEMBER, LAST_MEMBER, HANDED_OUT, PREPARED, PLACES = 0, 1, 2, 3, 4
+
+
+class Members(NamedTuple):
+    """What is to be integrated, and what comes of it; autonomous systems from time 0."""
+
+    start: np.ndarray  # (N, n)
+    parameters: np.ndarray  # (N, p) numbers in which the members' right-hand sides differ
+    times: np.ndarray  # (T) outputs
+    out: np.ndarray  # (N, n, T), NaN where not reached
+    status: np.ndarray  # (N) int64
+    reached: np.ndarray  # (N) time
+
+
+class Rules(NamedTuple):
+    """When a step is good enough, and when a member ends."""
+
+    rtol: float
+    atol: float
+    bound: float  # of every entry
+    grace: float  # a member may try so many steps
+    steps_a_time: float  # and so many more for every unit of time passed
+
+
+class Block(NamedTuple):
+    """LANES members next to each other."""
+
+    member: np.ndarray  # (LANES) int64, IDLE for none
+    parameters: np.ndarray  # (p, LANES)
+    y: np.ndarray  # (n, LANES)
+    trial: np.ndarray  # (n, LANES)
+    k: np.ndarray  # (stages, n, LANES)
+    h: np.ndarray  # (LANES) step size
+    error: np.ndarray  # (LANES) its error norm
+
+
+class Lanes(NamedTuple):
+    """The members under way, and the next ones, whose first slope and step size are known."""
+
+    running: Block
+    waiting: Block
+    t: np.ndarray  # (LANES)
+    due: np.ndarray  # (LANES) time of the next output
+    last: np.ndarray  # (LANES) log2 of the error of the last good step
+    largest: np.ndarray  # (LANES) of the entries of y
+    dense: np.ndarray  # (POWERS, n, LANES) the step as a polynomial in θ, without its constant
+    output: np.ndarray  # (LANES) int64 number of the next output
+    tried: np.ndarray  # (LANES) steps, as floats
+    places: np.ndarray  # (PLACES) int64
+
+
+# ln2 in the series of 2^f on |f| <= ½, to 1e-8
+E1, E2, E3, E4, E5, E6, E7 = (math.log(2.0) ** n / math.factorial(n) for n in range(1, 8))
+LOG_LEAST = math.log2(1e-4)
+EXPONENT, ONE = np.int64(52), np.int64(1023)
+MANTISSA, ONE_BITS, HALF_UP = np.int64((1 << 52) - 1), np.int64(1023 << 52), np.int64(0x3FE6A09E667F3BCD)
+
+
+@kernel(inline="always")
+def log2(x):
+    """Return the binary logarithm of a normal positive number to 1e-8, without a branch."""
+    bits = np.int64(np.float64(x).view(np.int64) - HALF_UP)
+    # x = 2^e m with m in [√½, √2)
+    e = bits >> EXPONENT
+    m = np.int64((bits & MANTISSA) + HALF_UP).view(np.float64)
+    s = (m - 1.0) / (m + 1.0)
+    z = s * s
+    return np.float64(e) + (2.0 / math.log(2.0)) * s * (1.0 + z * (1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z / 9.0))))
+
+
+@kernel(inline="always")
+def exp2(x):
+    """Return 2^x for |x| < 1000 to 1e-8, without a branch; 1 at 0 exactly."""
+    n = np.floor(x + 0.5)
+    f = x - n
+    p = 1.0 + f * (E1 + f * (E2 + f * (E3 + f * (E4 + f * (E5 + f * (E6 + f * E7))))))
+    return p * np.int64((np.int64(n) + ONE) << EXPONENT).view(np.float64)
+
+
+# Arrays are arguments of the kernels below, not taken out of tuples: numba would count references to them, atomically,
+# for more time than the loops take. Views made in a loop would cost the same.
+
+
+@kernel
+def combine_lanes(a, i, y, k, h, trial):
+    """trial = y + h Σ_{l<i} a_il k_l."""
+    for j in range(y.shape[0]):
+        first = a[i, 0]
+        for lane in range(h.size):
+            trial[j, lane] = first * k[0, j, lane]
+        for l in range(1, i - 1, 2):
+            one, two = a[i, l], a[i, l + 1]
+            for lane in range(h.size):
+                trial[j, lane] += one * k[l, j, lane] + two * k[l + 1, j, lane]
+        rest = a[i, i - 1] if i % 2 == 0 else 0.0
+        for lane in range(h.size):
+            trial[j, lane] = y[j, lane] + h[lane] * (trial[j, lane] + rest * k[i - 1, j, lane])
+
+
+@kernel
+def error_lanes(weights, rtol, atol, y, k, h, trial, estimate, error):
+    """Fill ``error`` with the scaled norm of the embedded error estimate, as `error_norm`."""
+    for lane in range(h.size):
+        error[lane] = 0.0
+    for j in range(y.shape[0]):
+        first = weights[0]
+        for lane in range(h.size):
+            estimate[lane] = first * k[0, j, lane]
+        for i in range(1, weights.size - 1, 2):
+            one, two = weights[i], weights[i + 1]
+            for lane in range(h.size):
+                estimate[lane] += one * k[i, j, lane] + two * k[i + 1, j, lane]
+        for lane in range(h.size):
+            scale = h[lane] / (atol + rtol * max(abs(y[j, lane]), abs(trial[j, lane])))
+            error[lane] += (scale * estimate[lane]) ** 2
+    for lane in range(h.size):
+        error[lane] = math.sqrt(error[lane] / y.shape[0])
+
+
+@kernel
+def count_due(error, t, h, due):
+    """How many lanes have an output inside a step that is good enough."""
+    found = 0
+    for lane in range(h.size):
+        found += np.int64(error[lane] <= 1.0) & np.int64(due[lane] <= t[lane] + h[lane])
+    return found
+
+
+@kernel
+def dense_lanes(weights, k, h, dense):
+    """Fill the polynomials of the dense output, power p + 1 of θ in ``dense[p]``."""
+    for j in range(dense.shape[1]):
+        for p in range(POWERS):
+            first, second = weights[0, p], weights[1, p]
+            for lane in range(h.size):
+                dense[p, j, lane] = first * k[0, j, lane] + second * k[1, j, lane]
+        for i in range(2, weights.shape[0]):
+            one, two, three, four = weights[i, 0], weights[i, 1], weights[i, 2], weights[i, 3]
+            if one != 0.0:
+                for lane in range(h.size):
+                    dense[0, j, lane] += one * k[i, j, lane]
+            for lane in range(h.size):
+                dense[1, j, lane] += two * k[i, j, lane]
+                dense[2, j, lane] += three * k[i, j, lane]
+                dense[3, j, lane] += four * k[i, j, lane]
+        for p in range(POWERS):
+            for lane in range(h.size):
+                dense[p, j, lane] *= h[lane]
+
+
+@kernel
+def record_lanes(error, t, h, y, dense, member, output, due, times, out):
+    """Write the outputs inside the steps that are good enough."""
+    for lane in range(h.size):
+        end = t[lane] + h[lane]
+        if error[lane] <= 1.0 and due[lane] <= end:
+            who, first, inverse = member[lane], output[lane], 1.0 / h[lane]
+            last = first
+            while last < times.size and times[last] <= end:
+                last += 1
+            for j in range(y.shape[0]):
+                now, one, two = y[j, lane], dense[0, j, lane], dense[1, j, lane]
+                three, four = dense[2, j, lane], dense[3, j, lane]
+                for at in range(first, last):
+                    x = (times[at] - t[lane]) * inverse
+                    out[who, j, at] = now + x * (one + x * (two + x * (three + x * four)))
+            output[lane] = last
+            due[lane] = times[last] if last < times.size else np.inf
+
+
+@kernel
+def step_lanes(order, y, k, trial, error, t, h, last, largest, tried):
+    """Move the lanes whose step was good enough, and choose every lane's next step as `explicit` does."""
+    final = k.shape[0] - 1
+    for lane in range(h.size):
+        largest[lane] = 0.0
+        tried[lane] += 1.0
+    for j in range(y.shape[0]):
+        for lane in range(h.size):
+            good = error[lane] <= 1.0
+            y[j, lane] = trial[j, lane] if good else y[j, lane]
+            k[0, j, lane] = k[final, j, lane] if good else k[0, j, lane]
+        for lane in range(h.size):
+            size = abs(y[j, lane])
+            largest[lane] = size if size > largest[lane] else largest[lane]
+    again, grow, damp = -1.0 / order, -0.7 / order, 0.4 / order
+    for lane in range(h.size):
+        e = error[lane]
+        good = e <= 1.0
+        # NaN compares false: shrink hard, until the step is too small
+        known = e if e < 1e10 else 1e10
+        size = log2(known if known > 1e-10 else 1e-10)
+        power = grow * size + damp * last[lane] if good else again * size
+        factor = 0.9 * exp2(power)
+        low, high = 0.2 if good else 0.1, 8.0 if good else 1.0
+        factor = factor if factor > low else low
+        t[lane] += h[lane] if good else 0.0
+        h[lane] *= factor if factor < high else high
+        size = size if size > LOG_LEAST else LOG_LEAST
+        last[lane] = size if good else last[lane]
+
+
+@kernel
+def count_ended(rules, end, t, h, due, largest, tried):
+    """How many lanes have no step to try, idle ones among them."""
+    found = 0
+    for lane in range(h.size):
+        going = np.int64(largest[lane] < rules.bound) & np.int64(due[lane] < np.inf)
+        going &= np.int64(h[lane] > 1e-14 * max(t[lane], 1e-6 * end))
+        going &= np.int64(tried[lane] <= rules.grace + rules.steps_a_time * t[lane])
+        found += 1 - going
+    return found
+
+
+@kernel
+def retire_lanes(rules, members, lanes):
+    """End the members that are done or hopeless, and leave their lanes idle, at rest at 1."""
+    block, end = lanes.running, members.times[-1]
+    for lane in range(LANES):
+        member, t = block.member[lane], lanes.t[lane]
+        if member == IDLE:
+            continue
+        status = RUNNING
+        if not lanes.largest[lane] < rules.bound:
+            status = DIVERGED
+        elif lanes.due[lane] == np.inf:
+            status = DONE
+        elif not block.h[lane] > 1e-14 * max(t, 1e-6 * end):
+            status = STEP_TOO_SMALL
+        elif lanes.tried[lane] > rules.grace + rules.steps_a_time * t:
+            status = TOO_FAST
+        members.status[member], members.reached[member] = status, t
+        if status != RUNNING:
+            block.member[lane], lanes.due[lane], lanes.t[lane], block.h[lane] = IDLE, np.inf, 0.0, 0.0
+            lanes.last[lane] = 0.0
+            for j in range(block.y.shape[0]):
+                block.y[j, lane], block.k[0, j, lane] = 1.0, 0.0
+            for j in range(block.parameters.shape[0]):
+                block.parameters[j, lane] = 0.0
+
+
+@kernel
+def prepare(members, lanes):
+    """Put the next members into the waiting block, idle lanes at 1."""
+    block, places = lanes.waiting, lanes.places
+    for lane in range(LANES):
+        member = places[NEXT_MEMBER] + lane
+        block.member[lane] = member if member < places[LAST_MEMBER] else IDLE
+        for j in range(block.y.shape[0]):
+            block.y[j, lane] = members.start[member, j] if block.member[lane] != IDLE else 1.0
+        for j in range(block.parameters.shape[0]):
+            block.parameters[j, lane] = members.parameters[member, j] if block.member[lane] != IDLE else 0.0
+    places[PREPARED] = min(LANES, places[LAST_MEMBER] - places[NEXT_MEMBER])
+    places[NEXT_MEMBER] += places[PREPARED]
+    places[HANDED_OUT] = 0
+
+
+@kernel
+def scaled_lanes(x, y, rtol, atol, lane):
+    """Return `scaled_norm` of one lane."""
+    total = 0.0
+    for j in range(y.shape[0]):
+        total += (x[j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
+    return math.sqrt(total / y.shape[0])
+
+
+@kernel
+def first_guess(rtol, atol, block):
+    """Choose h for a trial step along the first slope: Hairer, Nørsett & Wanner I, II.4."""
+    for lane in range(LANES):
+        speed = scaled_lanes(block.k[0], block.y, rtol, atol, lane)
+        size = scaled_lanes(block.y, block.y, rtol, atol, lane)
+        first = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
+        block.h[lane] = first
+        for j in range(block.y.shape[0]):
+            block.trial[j, lane] = block.y[j, lane] + first * block.k[0, j, lane]
+
+
+@kernel
+def second_guess(order, rtol, atol, block):
+    """Choose h from how the slope, k[1] at the end of the trial step, has changed."""
+    for lane in range(LANES):
+        first = block.h[lane]
+        for j in range(block.y.shape[0]):
+            block.k[1, j, lane] -= block.k[0, j, lane]
+        speed = scaled_lanes(block.k[0], block.y, rtol, atol, lane)
+        bend = max(speed, scaled_lanes(block.k[1], block.y, rtol, atol, lane) / first)
+        guess = (0.01 / bend) ** (1.0 / order) if bend > 1e-15 else 1e-3
+        block.h[lane] = min(100.0 * first, guess)
+
+
+@kernel
+def move(come, waiting, lane, running):
+    """Copy a lane's column."""
+    for j in range(running.shape[0]):
+        running[j, lane] = waiting[j, come]
+
+
+@kernel
+def hand_out(members, lanes):
+    """Give waiting members to idle lanes; return whether more of them could be used."""
+    block, waiting, places, times = lanes.running, lanes.waiting, lanes.places, members.times
+    for lane in range(LANES):
+        if block.member[lane] == IDLE:
+            if places[HANDED_OUT] >= places[PREPARED]:
+                return places[NEXT_MEMBER] < places[LAST_MEMBER]
+            come = places[HANDED_OUT]
+            places[HANDED_OUT] += 1
+            member = waiting.member[come]
+            block.member[lane], block.h[lane] = member, waiting.h[come]
+            move(come, waiting.y, lane, block.y)
+            move(come, waiting.k[0], lane, block.k[0])
+            move(come, waiting.parameters, lane, block.parameters)
+            lanes.t[lane], lanes.last[lane], lanes.tried[lane], output = 0.0, LOG_LEAST, 0, 0
+            while output < times.size and times[output] <= 0.0:
+                for j in range(members.start.shape[1]):
+                    members.out[member, j, output] = members.start[member, j]
+                output += 1
+            lanes.output[lane] = output
+            lanes.due[lane] = times[output] if output < times.size else np.inf
+    return False
+
+
+@kernel(inline="always")
+def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
+    """Try at most ``rounds`` steps in every lane; return whether any member is left.
+
+    ``rhs(problem, parameters, y, dy)`` takes the rows of a block. ``lanes`` carries everything from call to call.
+    """
+    block, waiting, places, dense = lanes.running, lanes.waiting, lanes.places, lanes.dense
+    t, h, y, k, trial, error = lanes.t, block.h, block.y, block.k, block.trial, block.error
+    idle = LANES
+    for _ in range(rounds):
+        while idle > 0 and hand_out(members, lanes):
+            prepare(members, lanes)
+            rhs(problem, waiting.parameters, waiting.y, waiting.k[0])
+            first_guess(rules.rtol, rules.atol, waiting)
+            rhs(problem, waiting.parameters, waiting.trial, waiting.k[1])
+            second_guess(tableau.order, rules.rtol, rules.atol, waiting)
+        for i in range(1, tableau.c.size):
+            combine_lanes(tableau.a, i, y, k, h, trial)
+            rhs(problem, block.parameters, trial, k[i])
+        error_lanes(tableau.error, rules.rtol, rules.atol, y, k, h, trial, lanes.largest, error)
+        if count_due(error, t, h, lanes.due) > 0:
+            dense_lanes(tableau.dense, k, h, dense)
+            record_lanes(error, t, h, y, dense, block.member, lanes.output, lanes.due, members.times, members.out)
+        step_lanes(tableau.order, y, k, trial, error, t, h, lanes.last, lanes.largest, lanes.tried)
+        idle = count_ended(rules, members.times[-1], t, h, lanes.due, lanes.largest, lanes.tried)
+        if idle > 0:
+            retire_lanes(rules, members, lanes)
+            if idle == LANES and places[HANDED_OUT] == places[PREPARED] and places[NEXT_MEMBER] == places[LAST_MEMBER]:
+                return False
+    retire_lanes(rules, members, lanes)
+    return True
