@@ -65,16 +65,16 @@ def moments_gelu(q, b, c):
 
 
 @kernel
-def moments_polynomial(table, q, b, c):
+def moments_polynomial(act, q, b, c):
     """Fill c[k, j] of Σ_n s_n h_n: e_n = E h_n(√q G + b) obeys √(n+1) e_{n+1} = b e_n − √n (1−q) e_{n−1}."""
-    terms = table.shape[1]
+    terms = act.table.shape[1]
     last = min(terms, c.shape[0])
     c[:] = 0.0
     for j in range(q.size):
         before, now = 0.0, 1.0
         for n in range(terms):
             for k in range(last):
-                c[k, j] += table[k, n] * now
+                c[k, j] += act.table[k, n] * now
             before, now = now, (b[j] * now - math.sqrt(n) * (1.0 - q[j]) * before) / math.sqrt(n + 1.0)
 
 
@@ -84,7 +84,7 @@ def moments_other(act, q, b, c):
     if act.code == GELU:
         moments_gelu(q, b, c)
     elif act.code == POLYNOMIAL:
-        moments_polynomial(act.table, q, b, c)
+        moments_polynomial(act, q, b, c)
     else:
         moments_table(act, q, b, c)
 

@@ -17,7 +17,7 @@ TINY = 1e-30
 A, B, DECAY, PARAMETERS = 0, 1, 2, 3
 
 # rows of the work array after those of the moments; from PREFIX on products of the first factors of a term
-SUFFIX, CURVATURE, PREFIX = 3, 4, 5
+SUFFIX, CURVATURE, PREFIX = 5, 6, 7
 
 
 class Problem(NamedTuple):
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
 # references to them, atomically, for more time than the loops take.
 
 
-@kernel(inline="always")
+@kernel(inline="always", _nrt=False)
 def add_terms(offsets, coordinates, coefficients, y, c, work, G):
     """Add all terms' shares to G = ∂C/∂m, q fixed, and to e = 2 ∂C/∂q: products of all factors but one by both sides."""
     lanes = y.shape[1]
@@ -62,7 +62,7 @@ def add_terms(offsets, coordinates, coefficients, y, c, work, G):
                 work[SUFFIX, lane] *= y[r, lane]
 
 
-@kernel(inline="always")
+@kernel(inline="always", _nrt=False)
 def sum_of_squares(y, work, dy):
     """Fill q, at least TINY, and clear what is summed up next."""
     P, lanes = y.shape[0] - 1, y.shape[1]
@@ -77,7 +77,7 @@ def sum_of_squares(y, work, dy):
         work[Q, lane] = work[Q, lane] if work[Q, lane] > TINY else TINY
 
 
-@kernel(inline="always")
+@kernel(inline="always", _nrt=False)
 def slopes(sphere, parameters, y, work, dy):
     """Turn G in dy into the flow: the gradient is (G + e m, e v), on the sphere less κ w with κ = (m·G)/q + e."""
     P, lanes = y.shape[0] - 1, y.shape[1]
@@ -97,7 +97,7 @@ def slopes(sphere, parameters, y, work, dy):
             dy[r, lane] = parameters[A, lane] * dy[r, lane] + work[CURVATURE, lane] * y[r, lane]
 
 
-@kernel
+@kernel(_nrt=False)
 def rhs_lanes(problem, parameters, y, dy):
     """Fill dy/dt of every lane; see `rhs_correlation`."""
     work, c = problem.work, problem.c
@@ -107,7 +107,7 @@ def rhs_lanes(problem, parameters, y, dy):
     slopes(problem.sphere, parameters, y, work, dy)
 
 
-@kernel
+@kernel(_nrt=False)
 def solve_lanes(problem, tableau, rules, members, lanes, rounds):
     """Advance an ensemble of neurons; see `integrate_lanes`."""
     return integrate_lanes(rhs_lanes, problem, tableau, rules, members, lanes, rounds)

@@ -83,7 +83,7 @@ EXPONENT, ONE = np.int64(52), np.int64(1023)
 MANTISSA, ONE_BITS, HALF_UP = np.int64((1 << 52) - 1), np.int64(1023 << 52), np.int64(0x3FE6A09E667F3BCD)
 
 
-@kernel(inline="always")
+@kernel(inline="always", _nrt=False)
 def log2(x):
     """Return the binary logarithm of a normal positive number to 1e-8, without a branch."""
     bits = np.int64(np.float64(x).view(np.int64) - HALF_UP)
@@ -95,7 +95,7 @@ def log2(x):
     return np.float64(e) + (2.0 / math.log(2.0)) * s * (1.0 + z * (1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z / 9.0))))
 
 
-@kernel(inline="always")
+@kernel(inline="always", _nrt=False)
 def exp2(x):
     """Return 2^x for |x| < 1000 to 1e-8, without a branch; 1 at 0 exactly."""
     n = np.floor(x + 0.5)
@@ -108,7 +108,7 @@ def exp2(x):
 # for more time than the loops take. Views made in a loop would cost the same.
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def combine_lanes(a, i, y, k, h, trial):
     """trial = y + h Σ_{l<i} a_il k_l."""
     for j in range(y.shape[0]):
@@ -124,7 +124,7 @@ def combine_lanes(a, i, y, k, h, trial):
             trial[j, lane] = y[j, lane] + h[lane] * (trial[j, lane] + rest * k[i - 1, j, lane])
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def error_lanes(weights, rtol, atol, y, k, h, trial, estimate, error):
     """Fill ``error`` with the scaled norm of the embedded error estimate, as `error_norm`."""
     for lane in range(h.size):
@@ -144,7 +144,7 @@ def error_lanes(weights, rtol, atol, y, k, h, trial, estimate, error):
         error[lane] = math.sqrt(error[lane] / y.shape[0])
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def count_due(error, t, h, due):
     """How many lanes have an output inside a step that is good enough."""
     found = 0
@@ -153,7 +153,7 @@ def count_due(error, t, h, due):
     return found
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def dense_lanes(weights, k, h, dense):
     """Fill the polynomials of the dense output, power p + 1 of θ in ``dense[p]``."""
     for j in range(dense.shape[1]):
@@ -175,7 +175,7 @@ def dense_lanes(weights, k, h, dense):
                 dense[p, j, lane] *= h[lane]
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def record_lanes(error, t, h, y, dense, member, output, due, times, out):
     """Write the outputs inside the steps that are good enough."""
     for lane in range(h.size):
@@ -195,7 +195,7 @@ def record_lanes(error, t, h, y, dense, member, output, due, times, out):
             due[lane] = times[last] if last < times.size else np.inf
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def step_lanes(order, y, k, trial, error, t, h, last, largest, tried):
     """Move the lanes whose step was good enough, and choose every lane's next step as `explicit` does."""
     final = k.shape[0] - 1
@@ -227,7 +227,7 @@ def step_lanes(order, y, k, trial, error, t, h, last, largest, tried):
         last[lane] = size if good else last[lane]
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def count_ended(rules, end, t, h, due, largest, tried):
     """How many lanes have no step to try, idle ones among them."""
     found = 0
@@ -239,7 +239,7 @@ def count_ended(rules, end, t, h, due, largest, tried):
     return found
 
 
-@kernel
+@kernel(_nrt=False)
 def retire_lanes(rules, members, lanes):
     """End the members that are done or hopeless, and leave their lanes idle, at rest at 1."""
     block, end = lanes.running, members.times[-1]
@@ -266,7 +266,7 @@ def retire_lanes(rules, members, lanes):
                 block.parameters[j, lane] = 0.0
 
 
-@kernel
+@kernel(_nrt=False)
 def prepare(members, lanes):
     """Put the next members into the waiting block, idle lanes at 1."""
     block, places = lanes.waiting, lanes.places
@@ -282,48 +282,49 @@ def prepare(members, lanes):
     places[HANDED_OUT] = 0
 
 
-@kernel
-def scaled_lanes(x, y, rtol, atol, lane):
-    """Return `scaled_norm` of one lane."""
+@kernel(inline="always", _nrt=False)
+def scaled_lanes(x, stage, y, rtol, atol, lane):
+    """Return `scaled_norm` of one lane's entries of a stage."""
     total = 0.0
     for j in range(y.shape[0]):
-        total += (x[j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
+        total += (x[stage, j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
     return math.sqrt(total / y.shape[0])
 
 
-@kernel
-def first_guess(rtol, atol, block):
+@kernel(_nrt=False)
+def first_guess(rtol, atol, y, k, h, trial):
     """Choose h for a trial step along the first slope: Hairer, Nørsett & Wanner I, II.4."""
-    for lane in range(LANES):
-        speed = scaled_lanes(block.k[0], block.y, rtol, atol, lane)
-        size = scaled_lanes(block.y, block.y, rtol, atol, lane)
-        first = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
-        block.h[lane] = first
-        for j in range(block.y.shape[0]):
-            block.trial[j, lane] = block.y[j, lane] + first * block.k[0, j, lane]
+    for lane in range(h.size):
+        speed, size = scaled_lanes(k, 0, y, rtol, atol, lane), 0.0
+        for j in range(y.shape[0]):
+            size += (y[j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
+        size = math.sqrt(size / y.shape[0])
+        h[lane] = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
+        for j in range(y.shape[0]):
+            trial[j, lane] = y[j, lane] + h[lane] * k[0, j, lane]
 
 
-@kernel
-def second_guess(order, rtol, atol, block):
+@kernel(_nrt=False)
+def second_guess(order, rtol, atol, y, k, h):
     """Choose h from how the slope, k[1] at the end of the trial step, has changed."""
-    for lane in range(LANES):
-        first = block.h[lane]
-        for j in range(block.y.shape[0]):
-            block.k[1, j, lane] -= block.k[0, j, lane]
-        speed = scaled_lanes(block.k[0], block.y, rtol, atol, lane)
-        bend = max(speed, scaled_lanes(block.k[1], block.y, rtol, atol, lane) / first)
+    for lane in range(h.size):
+        first = h[lane]
+        for j in range(y.shape[0]):
+            k[1, j, lane] -= k[0, j, lane]
+        speed = scaled_lanes(k, 0, y, rtol, atol, lane)
+        bend = max(speed, scaled_lanes(k, 1, y, rtol, atol, lane) / first)
         guess = (0.01 / bend) ** (1.0 / order) if bend > 1e-15 else 1e-3
-        block.h[lane] = min(100.0 * first, guess)
+        h[lane] = min(100.0 * first, guess)
 
 
-@kernel
+@kernel(inline="always", _nrt=False)
 def move(come, waiting, lane, running):
     """Copy a lane's column."""
     for j in range(running.shape[0]):
         running[j, lane] = waiting[j, come]
 
 
-@kernel
+@kernel(_nrt=False)
 def hand_out(members, lanes):
     """Give waiting members to idle lanes; return whether more of them could be used."""
     block, waiting, places, times = lanes.running, lanes.waiting, lanes.places, members.times
@@ -336,7 +337,8 @@ def hand_out(members, lanes):
             member = waiting.member[come]
             block.member[lane], block.h[lane] = member, waiting.h[come]
             move(come, waiting.y, lane, block.y)
-            move(come, waiting.k[0], lane, block.k[0])
+            for j in range(block.y.shape[0]):
+                block.k[0, j, lane] = waiting.k[0, j, come]
             move(come, waiting.parameters, lane, block.parameters)
             lanes.t[lane], lanes.last[lane], lanes.tried[lane], output = 0.0, LOG_LEAST, 0, 0
             while output < times.size and times[output] <= 0.0:
@@ -348,31 +350,34 @@ def hand_out(members, lanes):
     return False
 
 
-@kernel(inline="always")
+@kernel(inline="always", _nrt=False)
 def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
     """Try at most ``rounds`` steps in every lane; return whether any member is left.
 
     ``rhs(problem, parameters, y, dy)`` takes the rows of a block. ``lanes`` carries everything from call to call.
     """
     block, waiting, places, dense = lanes.running, lanes.waiting, lanes.places, lanes.dense
-    t, h, y, k, trial, error = lanes.t, block.h, block.y, block.k, block.trial, block.error
+    y, k, trial, h, error, parameters = block.y, block.k, block.trial, block.h, block.error, block.parameters
+    t, due, last, largest, tried, output = lanes.t, lanes.due, lanes.last, lanes.largest, lanes.tried, lanes.output
+    a, weights, powers, order = tableau.a, tableau.error, tableau.dense, tableau.order
+    member, times, out, rtol, atol = block.member, members.times, members.out, rules.rtol, rules.atol
     idle = LANES
     for _ in range(rounds):
         while idle > 0 and hand_out(members, lanes):
             prepare(members, lanes)
             rhs(problem, waiting.parameters, waiting.y, waiting.k[0])
-            first_guess(rules.rtol, rules.atol, waiting)
+            first_guess(rtol, atol, waiting.y, waiting.k, waiting.h, waiting.trial)
             rhs(problem, waiting.parameters, waiting.trial, waiting.k[1])
-            second_guess(tableau.order, rules.rtol, rules.atol, waiting)
-        for i in range(1, tableau.c.size):
-            combine_lanes(tableau.a, i, y, k, h, trial)
-            rhs(problem, block.parameters, trial, k[i])
-        error_lanes(tableau.error, rules.rtol, rules.atol, y, k, h, trial, lanes.largest, error)
-        if count_due(error, t, h, lanes.due) > 0:
-            dense_lanes(tableau.dense, k, h, dense)
-            record_lanes(error, t, h, y, dense, block.member, lanes.output, lanes.due, members.times, members.out)
-        step_lanes(tableau.order, y, k, trial, error, t, h, lanes.last, lanes.largest, lanes.tried)
-        idle = count_ended(rules, members.times[-1], t, h, lanes.due, lanes.largest, lanes.tried)
+            second_guess(order, rtol, atol, waiting.y, waiting.k, waiting.h)
+        for i in range(1, a.shape[0]):
+            combine_lanes(a, i, y, k, h, trial)
+            rhs(problem, parameters, trial, k[i])
+        error_lanes(weights, rtol, atol, y, k, h, trial, largest, error)
+        if count_due(error, t, h, due) > 0:
+            dense_lanes(powers, k, h, dense)
+            record_lanes(error, t, h, y, dense, member, output, due, times, out)
+        step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
+        idle = count_ended(rules, times[-1], t, h, due, largest, tried)
         if idle > 0:
             retire_lanes(rules, members, lanes)
             if idle == LANES and places[HANDED_OUT] == places[PREPARED] and places[NEXT_MEMBER] == places[LAST_MEMBER]:
