@@ -16,7 +16,12 @@ from odesim.checks import InputError, RunError, choice
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
-CASES = {"overlap-flow": "overlap_flow", "sgd-batch1": "sgd_batch1", "leap": "leap", "thousand-neurons": "thousand_neurons"}
+CASES = {
+    "overlap-flow": "overlap_flow",
+    "sgd-batch1": "sgd_batch1",
+    "leap": "leap",
+    "thousand-neurons": "thousand_neurons",
+}
 """Names of the cases and the modules whose ``measure(repeats)`` returns a Result."""
 
 REPEATS, QUICK_REPEATS = 50, 10

@@ -120,7 +120,7 @@ def polynomial_lanes(table, row, b, work, c):
 
 @kernel(inline="always", _nrt=False)
 def moments_lanes(code, slope, table, biased, row, b, work, c):
-    """Fill c[k, j], 1 <= k < c.shape[0] >= 3, of erf, ReLU, GELU or a polynomial; the biases are b[row], q is work[Q]."""
+    """Fill c[k, j], 1 <= k < c.shape[0] >= 3, of erf, ReLU, GELU or a polynomial, biases b[row] and q = work[Q]."""
     if code == ERF:
         erf_lanes(biased, row, b, work, c)
     elif code == RELU:

@@ -35,13 +35,9 @@ class Problem(NamedTuple):
     c: np.ndarray  # (degree + 3, LANES)
 
 
-# Arrays are arguments here, not taken out of tuples, and no views are made inside the loops: numba would count
-# references to them, atomically, for more time than the loops take.
-
-
 @kernel(inline="always", _nrt=False)
 def add_terms(offsets, coordinates, coefficients, y, c, work, G):
-    """Add all terms' shares to G = ∂C/∂m, q fixed, and to e = 2 ∂C/∂q: products of all factors but one by both sides."""
+    """Add all terms to G = ∂C/∂m, q fixed, and to e = 2 ∂C/∂q: products of all factors but one from both sides."""
     lanes = y.shape[1]
     for term in range(coefficients.size):
         first, degree, coefficient = offsets[term], offsets[term + 1] - offsets[term], coefficients[term]

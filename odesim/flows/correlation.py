@@ -77,6 +77,8 @@ class CorrelationFlow:
     def __post_init__(self) -> None:
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
+        if not isinstance(self.risk, bool):
+            raise checks.InputError(f"risk={self.risk!r} is no truth value; give True or False")
 
     def simulate(self, job: Job) -> Trajectory:
         """Integrate every neuron from its start; one run, whatever ``job.seeds`` says.

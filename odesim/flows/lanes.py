@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ class LaneRun:
 def problem_of(job: Job) -> kernels.Problem:
     """Lay out what the right-hand side reads."""
     offsets, coordinates, powers, coefficients = job.target.arrays()
-    degrees = [int(powers[i:j].sum()) for i, j in zip(offsets[:-1], offsets[1:], strict=True)]
+    degrees = [int(powers[i:j].sum()) for i, j in pairwise(offsets)]
     act = Kind(*job.network.activation.arrays())
     rows, most = _lanes.LANES, max(degrees, default=0)
     return kernels.Problem(

@@ -17,7 +17,7 @@ from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
 TOO_FAST = 5
 
 LANES = 64
-"""Measured: terms in data then cost what a right-hand side written by hand does; 32 is as good, 16 and 128 are not."""
+"""Measured, see benchmarks/thousand_neurons.py."""
 
 POWERS = 4
 """Powers of θ in the dense output."""
@@ -104,8 +104,8 @@ def exp2(x):
     return p * np.int64((np.int64(n) + ONE) << EXPONENT).view(np.float64)
 
 
-# Arrays are arguments of the kernels below, not taken out of tuples: numba would count references to them, atomically,
-# for more time than the loops take. Views made in a loop would cost the same.
+# `_nrt=False`: without it numba counts references to every array taken out of a tuple and to every view, atomically,
+# a third of the time of all; nothing is allocated here, and the caller holds all arrays.
 
 
 @kernel(inline="always", _nrt=False)
@@ -259,7 +259,6 @@ def retire_lanes(rules, members, lanes):
         members.status[member], members.reached[member] = status, t
         if status != RUNNING:
             block.member[lane], lanes.due[lane], lanes.t[lane], block.h[lane] = IDLE, np.inf, 0.0, 0.0
-            lanes.last[lane] = 0.0
             for j in range(block.y.shape[0]):
                 block.y[j, lane], block.k[0, j, lane] = 1.0, 0.0
             for j in range(block.parameters.shape[0]):
