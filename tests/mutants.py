@@ -502,14 +502,14 @@ MUTANTS = [
         "integrate/_lanes.py",
         "t[lane] += h[lane] if good else 0.0",
         "t[lane] += h[lane]",
-        LANED + "trajectories_are_those_of_neurons_one_by_one[erf-free-plain]",
+        LANED + "steps_are_taken_refused_and_followed_by_others_as_for_one_system",
         "time passes in a rejected step",
     ),
     Mutant(
         "integrate/_lanes.py",
         "lanes.tried[lane], output = 0.0, LOG_LEAST, 0, 0",
         "lanes.tried[lane], output = 0.0, lanes.last[lane], 0, 0",
-        LANED + "no_bit_depends_on_the_size_of_the_ensemble",
+        LANED + "no_bit_depends_on_neighbours_or_the_lane[erf]",
         "a new member takes over the controller of the one before",
     ),
     Mutant(
@@ -521,8 +521,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_lanes.py",
-        "going = np.int64(largest[lane] < rules.bound)",
-        "going = np.int64(largest[lane] >= 0.0)",
+        "if not lanes.largest[lane] < rules.bound:",
+        "if lanes.largest[lane] < 0.0:",
         LANED + "every_neuron_has_its_own_status_and_the_others_do_not_notice",
         "a neuron without bound goes on",
     ),

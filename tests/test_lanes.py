@@ -70,6 +70,34 @@ def test_logarithm_power_and_bell_are_those_of_the_library():
     assert (_lanes.exp2(0.0), _moments_lanes.bell(0.0), _moments_lanes.bell(-0.0)) == (1.0, 1.0, 1.0)
 
 
+def test_steps_are_taken_refused_and_followed_by_others_as_for_one_system():
+    """Gustafsson's controller; an error that is no number shrinks the step hard and moves nothing."""
+    rng, order = np.random.default_rng(0), 5.0
+    error = np.full(LANES, 0.5)
+    error[:8] = [0.0, 1e-12, 1e-3, 1.0, 1.001, 300.0, math.inf, math.nan]
+    y, trial, k = rng.normal(size=(2, LANES)), rng.normal(size=(2, LANES)), rng.normal(size=(7, 2, LANES))
+    t, h, last = rng.uniform(1, 2, LANES), rng.uniform(0.1, 1.0, LANES), rng.uniform(-10, 0, LANES)
+    before = [one.copy() for one in (y, k, t, h, last)]
+    largest, tried = np.zeros(LANES), np.zeros(LANES)
+    _lanes.step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
+    for lane in range(LANES):
+        e, good = error[lane], error[lane] <= 1.0
+        e = max(e, 1e-10)
+        if good:
+            damping = 2.0 ** (0.4 / order * before[4][lane])
+            factor = min(8.0, max(0.2, 0.9 * e ** (-0.7 / order) * damping))
+            assert last[lane] == pytest.approx(math.log2(max(e, 1e-4)), abs=1e-7)
+        else:
+            factor = min(1.0, max(0.1, 0.9 * e ** (-1 / order))) if e < 1e10 else 0.1
+            assert last[lane] == before[4][lane]
+        assert h[lane] == pytest.approx(before[3][lane] * factor, rel=1e-6)
+        assert t[lane] == before[2][lane] + (before[3][lane] if good else 0.0)
+        assert np.array_equal(y[:, lane], trial[:, lane] if good else before[0][:, lane])
+        assert np.array_equal(k[0, :, lane], before[1][6 if good else 0, :, lane])
+    assert np.array_equal(largest, abs(y).max(axis=0))
+    assert (tried == 1).all()
+
+
 def slopes(job, y):
     """Right-hand side (n, lanes) of the job's first neurons in the states y (n, lanes), and one by one."""
     run, problem = lanes.LaneRun(job, start_of(job), 1e-6, 1e-8), lanes.problem_of(job)
