@@ -499,7 +499,7 @@ MUTANTS = [
     ),
     # ---- neurons in lanes
     Mutant(
-        "integrate/_lanes.py",
+        "integrate/_lane_steps.py",
         "t[lane] += h[lane] if good else 0.0",
         "t[lane] += h[lane]",
         LANED + "steps_are_taken_refused_and_followed_by_others_as_for_one_system",
@@ -513,7 +513,7 @@ MUTANTS = [
         "a new member takes over the controller of the one before",
     ),
     Mutant(
-        "integrate/_lanes.py",
+        "integrate/_lane_steps.py",
         "(two + x * (three + x * four))",
         "(two + x * three)",
         LANED + "trajectories_are_those_of_neurons_one_by_one[erf-free-plain]",

@@ -20,7 +20,7 @@ from odesim.flows import _correlation as alone
 from odesim.flows import _correlation_lanes, lanes, lone
 from odesim.flows.correlation import CorrelationFlow
 from odesim.flows.residuals import start_of
-from odesim.integrate import _lanes
+from odesim.integrate import _lane_steps, _lanes
 from odesim.job import Job
 
 LANES = _lanes.LANES
@@ -61,13 +61,13 @@ def whole():
 
 def test_logarithm_power_and_bell_are_those_of_the_library():
     x = np.concatenate([np.geomspace(1e-300, 1e300, 4001), [1.0, math.sqrt(0.5), 2.0]])
-    ours = np.array([_lanes.log2(one) for one in x])
+    ours = np.array([_lane_steps.log2(one) for one in x])
     assert np.abs(ours - np.log2(x)).max() < 1e-7
     y = np.linspace(-40, 40, 4001)
-    assert np.abs(np.array([_lanes.exp2(one) for one in y]) / np.exp2(y) - 1).max() < 1e-8
+    assert np.abs(np.array([_lane_steps.exp2(one) for one in y]) / np.exp2(y) - 1).max() < 1e-8
     z = np.linspace(-36, 36, 4001)
     assert np.abs(np.array([_moments_lanes.bell(one) for one in z]) / np.exp(-z * z / 2) - 1).max() < 1e-13
-    assert (_lanes.exp2(0.0), _moments_lanes.bell(0.0), _moments_lanes.bell(-0.0)) == (1.0, 1.0, 1.0)
+    assert (_lane_steps.exp2(0.0), _moments_lanes.bell(0.0), _moments_lanes.bell(-0.0)) == (1.0, 1.0, 1.0)
 
 
 def test_steps_are_taken_refused_and_followed_by_others_as_for_one_system():
@@ -79,7 +79,7 @@ def test_steps_are_taken_refused_and_followed_by_others_as_for_one_system():
     t, h, last = rng.uniform(1, 2, LANES), rng.uniform(0.1, 1.0, LANES), rng.uniform(-10, 0, LANES)
     before = [one.copy() for one in (y, k, t, h, last)]
     largest, tried = np.zeros(LANES), np.zeros(LANES)
-    _lanes.step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
+    _lane_steps.step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
     for lane in range(LANES):
         e, good = error[lane], error[lane] <= 1.0
         e = max(e, 1e-10)

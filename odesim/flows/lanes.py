@@ -16,6 +16,7 @@ from odesim.flows import _correlation_lanes as kernels
 from odesim.flows.neuron_run import GRACE, STEPS_TO_ONE
 from odesim.flows.residuals import Start
 from odesim.integrate import _lanes
+from odesim.integrate._lane_steps import POWERS
 from odesim.integrate.drive import OVERFLOW
 from odesim.integrate.tableaus import tsitouras
 from odesim.job import Job
@@ -150,7 +151,7 @@ def empty(members: _lanes.Members, first: int, last: int) -> _lanes.Lanes:
         due=np.full(rows, np.inf),
         last=np.zeros(rows),
         largest=np.zeros(rows),
-        dense=np.zeros((_lanes.POWERS, n, rows)),
+        dense=np.zeros((POWERS, n, rows)),
         output=np.zeros(rows, np.int64),
         tried=np.zeros(rows),
         places=np.array([first, last, 0, 0]),
