@@ -23,6 +23,7 @@ CASES = {
     "start-up": "start_up",
     "sgd-batch1": "sgd_batch1",
     "leap": "leap",
+    "thousand-neurons": "thousand_neurons",
 }
 """Names of the cases and the modules whose ``measure(repeats)`` returns a Result."""
 

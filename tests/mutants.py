@@ -31,6 +31,7 @@ RULE = "test_two_radii.py::test_"
 FINITE = "test_correlation.py::test_finite_steps_add_their_share_to_the_norm"
 ALONE = "test_correlation.py::test_noise_of_a_neuron_alone_is_the_quadrature"
 EXIT = "test_search_phase.py::test_mean_exit_time_is_that_of_the_boundary_problem"
+LANED = "test_lanes.py::test_"
 ORDER = "test_integrate.py::test_order_five_at_the_steps_and_four_between"
 TABLEAU = "test_integrate.py::test_tableau_is_consistent"
 PHILOX = "test_random.py::test_philox_gives_the_published_answers"
@@ -527,6 +528,56 @@ MUTANTS = [
         "gram",
         RULE + "residual_gram_matrix_with_followed_coordinates_is_that_of_the_weights",
         "followed coordinates counted twice",
+    ),
+    # ---- neurons in lanes
+    Mutant(
+        "integrate/_lane_steps.py",
+        "t[lane] += h[lane] if good else 0.0",
+        "t[lane] += h[lane]",
+        LANED + "steps_are_taken_refused_and_followed_by_others_as_for_one_system",
+        "time passes in a rejected step",
+    ),
+    Mutant(
+        "integrate/_lanes.py",
+        "lanes.tried[lane], output = 0.0, LOG_LEAST, 0, 0",
+        "lanes.tried[lane], output = 0.0, lanes.last[lane], 0, 0",
+        LANED + "no_bit_depends_on_neighbours_or_the_lane[erf]",
+        "a new member takes over the controller of the one before",
+    ),
+    Mutant(
+        "integrate/_lane_steps.py",
+        "(two + x * (three + x * four))",
+        "(two + x * three)",
+        LANED + "trajectories_are_those_of_neurons_one_by_one[erf-free-plain]",
+        "dense output of lower order",
+    ),
+    Mutant(
+        "integrate/_lanes.py",
+        "if not lanes.largest[lane] < rules.bound:",
+        "if lanes.largest[lane] < 0.0:",
+        LANED + "every_neuron_has_its_own_status_and_the_others_do_not_notice",
+        "a neuron without bound goes on",
+    ),
+    Mutant(
+        "activations/_moments_lanes.py",
+        "step = k - 2.0",
+        "step = k - 1.0",
+        LANED + "moments_of_lanes_are_the_moments",
+        "Hermite recursion: wrong degree",
+    ),
+    Mutant(
+        "flows/_correlation_lanes.py",
+        "-work[SUFFIX, lane] / work[Q, lane]",
+        "-work[SUFFIX, lane]",
+        LANED + "the_right_hand_side_is_that_of_one_neuron[sphere-0.0-0.0-erf]",
+        "sphere of length 1 taken for granted",
+    ),
+    Mutant(
+        "flows/lanes.py",
+        "xi * network.plain_a",
+        "xi * network.a",
+        LANED + "trajectories_are_those_of_neurons_one_by_one[relu-sphere-mean_field]",
+        "scaling ignored",
     ),
     # ---- the search phase
     Mutant("_searching.py", "root = math.sqrt(h)", "root = h", EXIT + "[0.3-5.0]", "noise without its square root"),

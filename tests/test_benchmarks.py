@@ -12,8 +12,12 @@ from conftest import ROOT
 if str(ROOT) not in sys.path:  # they are not installed with the package
     sys.path.insert(0, str(ROOT))
 
-from benchmarks import command, overlap_flow, report, sgd_batch1, timing
+from benchmarks import command, overlap_flow, report, sgd_batch1, thousand_neurons, timing
 from odesim.flows import _overlap as kernels
+from odesim.flows._correlation_lanes import rhs_lanes
+from odesim.flows.lanes import LaneRun, problem_of
+from odesim.flows.residuals import start_of
+from odesim.integrate import _lanes as lanes
 from odesim.network import Network
 from odesim.sgd import full
 from odesim.sgd._random import INPUTS, samples
@@ -43,7 +47,10 @@ def test_the_file_has_its_schema(quick):
     found = {(row["case"], row["peer"]) for row in content["rows"]}
     expected = {("overlap-flow", "scipy"), ("stiff-demo", "scipy"), ("sgd-batch1", "numpy"), ("sgd-batch1", "scipy")}
     expected |= {("leap-arrays", "numpy"), ("leap-dict", "numpy"), ("parse-1e4", "plain")}
-    assert found == expected | torch
+    expected |= {("thousand-neurons", "scipy"), ("saad-solla", "scipy"), ("import", "numpy")}
+    expected |= {("overlap-rhs-64", "plain"), ("overlap-rhs-64", "floor")}
+    diffrax = {("thousand-neurons", "diffrax"), ("saad-solla", "diffrax")} if find_spec("diffrax") else set()
+    assert found == expected | torch | diffrax
     for row in content["rows"]:
         assert set(row) == COLUMNS
         assert row["ratio"] == pytest.approx(row["peer_s"] / row["ours_s"])
@@ -68,6 +75,15 @@ def test_errors_are_equal_within_the_stated_factor(quick):
         if row["case"] in ("overlap-flow", "stiff-demo"):
             assert 0 < row["error_ours"] < 1e-5
             assert row["error_ours"] / 4 < row["error_peer"] <= overlap_flow.FACTOR * row["error_ours"]
+        elif row["case"] == "thousand-neurons":
+            assert 0 < row["error_ours"] < 1e-6
+            assert row["error_ours"] / 4 < row["error_peer"] <= thousand_neurons.FACTOR * row["error_ours"]
+        elif row["case"] == "saad-solla":
+            assert 0 < row["error_ours"] < 1e-5
+            assert 0 < row["error_peer"] < 1e-5
+        elif (row["case"], row["peer"]) == ("overlap-rhs-64", "plain"):
+            assert row["error_ours"] < 1e-12
+            assert row["error_peer"] < 1e-12
         else:
             assert row["error_ours"] is None
             assert row["error_peer"] is None
@@ -77,7 +93,8 @@ def test_the_table_shows_every_row_and_what_was_skipped(quick):
     text, content = quick
     for row in content["rows"]:
         assert any(line.startswith(row["case"]) and f" {row['peer']} " in line for line in text.splitlines())
-    assert ("torch: not installed, skipped" in text) == (find_spec("torch") is None)
+    for peer in ("torch", "diffrax"):
+        assert (f"{peer}: not installed, skipped" in text) == (find_spec(peer) is None)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -90,6 +107,16 @@ def test_the_numpy_right_hand_side_is_the_kernels(seed, width):
     kernels.derivative(problem, 0.0, np.concatenate([y, network.b]), dy)
     np.testing.assert_allclose(overlap_flow.numpy_rhs(width)(0.0, y), dy[:-width], rtol=1e-12, atol=1e-12)
     assert not dy[-width:].any()
+
+
+def test_the_numpy_right_hand_side_of_many_neurons_is_the_kernels():
+    job = thousand_neurons.reference(width=lanes.LANES)
+    run = LaneRun(job, start_of(job), 1e-6, 1e-8)
+    y = np.vstack([np.random.default_rng(0).normal(size=(3, lanes.LANES)), np.full(lanes.LANES, 0.6)])
+    dy = np.empty_like(y)
+    rhs_lanes(problem_of(job), np.ascontiguousarray(run.members.parameters.T), y, dy)
+    theirs = thousand_neurons.numpy_rhs(job.network.plain_a, job.network.b)(0.0, y.ravel())
+    np.testing.assert_allclose(theirs.reshape(dy.shape), dy, rtol=1e-11, atol=1e-12)
 
 
 def test_our_integration_repeats_itself():

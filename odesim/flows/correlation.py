@@ -13,6 +13,7 @@ from odesim import checks
 from odesim.flows import _correlation as kernels
 from odesim.flows import noise_alone
 from odesim.flows.corners import need_few_corners
+from odesim.flows.lanes import LaneRun, lanes_do
 from odesim.flows.lone import check_finite_step, fresh, problem_of
 from odesim.flows.neuron_run import NeuronRun
 from odesim.flows.overlap import risk_of
@@ -26,6 +27,7 @@ from odesim.training import Training, TwoRadii
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
+End = tuple[Status, float]
 
 MAX_WIDTH_OF_Q = 64
 """Largest width whose Q is kept."""
@@ -50,7 +52,10 @@ class CorrelationFlow:
     1e-9 of r count as reaching it together. Those off the support that can reach r are followed one by one if the
     network holds its weights. ``Trajectory.events["release"]`` (N, P) has the times, NaN for never.
 
-    Each neuron is integrated on its own step sizes, so no trajectory depends on the neurons beside it. Gaussian data
+    Each neuron is integrated on its own step sizes, so no bit of a trajectory depends on the neurons beside it, their
+    number or the number of threads. Where that is enough (Gaussian data, a target in Hermite terms, an activation whose
+    moments have a closed form, the geometries "free" and "sphere", no finite-step term, no schedule) 64 neurons are
+    integrated side by side and blocks of them on all cores. Gaussian data
     is exact for every dimension d. Boolean data sums over all of {±1}^P and takes the part of <w, x>
     off the support as Gaussian, right to O(1/d). There, ReLU neurons whose residual is used up can stick to a kink:
     the flow then becomes stiff and is smoothed over 1e-4 of the argument's size; an explicit method may end such a
@@ -67,17 +72,23 @@ class CorrelationFlow:
         keep to what they name (Dormand–Prince 5(4) and of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
+    risk : bool
+        False leaves out the population risk, whose N² pair kernels a row are the dearest part from about a hundred
+        neurons on: it is NaN then.
     """
 
     finite_step: bool = False
     method: str = "auto"
     rtol: float = 1e-6
     atol: float = 1e-8
+    risk: bool = True
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
+        if not isinstance(self.risk, bool):
+            raise checks.InputError(f"risk={self.risk!r} is no truth value; give True or False")
 
     def simulate(self, job: Job) -> Trajectory:
         """Integrate every neuron from its start; one run, whatever ``job.seeds`` says.
@@ -99,13 +110,21 @@ class CorrelationFlow:
             term is not known, or a weight vector of length 0 is to go on the sphere.
         """
         start = self._start(job)
+        if self.method in ("auto", "tsitouras") and not self.finite_step and lanes_do(job):
+            lanes = LaneRun(job, start, self.rtol, self.atol)
+            with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
+                lanes.run()
+            return _trajectory(job, start, lanes.states(), lanes.ends(), None, self.risk)
         runs = self._runs(job, start)
-        with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
+        with contextlib.suppress(KeyboardInterrupt):
             while any(run.running for run in runs) and not job.stop.is_set():
                 for run in runs:
                     run.advance()
                 job.progress(float(np.mean([run.share for run in runs])))
-        return _trajectory(job, start, runs)
+        states, ends = [run.states() for run in runs], [(run.status, run.time) for run in runs]
+        two_radii = isinstance(job.training.geometry, TwoRadii)
+        releases = np.stack([run.releases[: job.target.P] for run in runs]) if two_radii else None
+        return _trajectory(job, start, states, ends, releases, self.risk)
 
     def right_hand_side(self, target: Any, network: Network, training: Training) -> RightHandSide:
         """Return the flow of all neurons as a plain function of flat states (m, R), R (N,) squared residual lengths.
@@ -222,10 +241,11 @@ def _check(job: Job) -> None:
         )
 
 
-def _trajectory(job: Job, start: Start, runs: list[NeuronRun]) -> Trajectory:
+def _trajectory(
+    job: Job, start: Start, states: list[Array], ends: list[End], releases: Array | None, with_risk: bool
+) -> Trajectory:
     """Lay out what was recorded."""
     network, P = job.network, job.target.P
-    states = [run.states() for run in runs]
     if job.training.geometry == "sphere":  # rows are off it by less than the tolerance
         for rows in states:
             q = (rows[:, :-1] ** 2).sum(axis=1) + np.maximum(rows[:, -1], 0.0)
@@ -234,13 +254,12 @@ def _trajectory(job: Job, start: Start, runs: list[NeuronRun]) -> Trajectory:
     m = np.stack([rows[:, :P] for rows in states], axis=1)
     squares = np.stack([np.maximum(rows[:, -1], 0.0) + (rows[:, P:-1] ** 2).sum(axis=1) for rows in states], axis=1)
     ended = np.isnan(squares)
-    status, message = _outcome(runs)
-    two_radii = isinstance(job.training.geometry, TwoRadii)
+    status, message = _outcome(ends)
     return Trajectory(
         kind="correlation flow",
         steps=job.steps,
         time=job.time,
-        risk=_risk(job, start, states, m, ended),
+        risk=_risk(job, start, states, m, ended) if with_risk else np.full(job.steps.size, np.nan),
         m=m,
         a=np.where(ended, np.nan, network.a),
         b=np.where(ended, np.nan, network.b) if network.has_biases else None,
@@ -249,7 +268,7 @@ def _trajectory(job: Job, start: Start, runs: list[NeuronRun]) -> Trajectory:
         status=np.array(int(status)),
         message=message,
         noise_rate=noise_alone.rates(job, m, squares),
-        events={"release": np.stack([run.releases[:P] for run in runs])} if two_radii else {},
+        events={} if releases is None else {"release": releases},
     )
 
 
@@ -268,11 +287,12 @@ def _risk(job: Job, start: Start, states: list[Array], m: Array, ended: NDArray[
     return risk
 
 
-def _outcome(runs: list[NeuronRun]) -> tuple[Status, str]:
+def _outcome(ends: list[End]) -> tuple[Status, str]:
     """Status and message of the whole: those of the neuron that ended first, if any did."""
-    ended = [j for j, run in enumerate(runs) if run.status is not Status.DONE]
+    ended = [j for j, (status, _) in enumerate(ends) if status is not Status.DONE]
     if not ended:
         return Status.DONE, Status.DONE.text
-    first = min(ended, key=lambda j: runs[j].time)
+    first = min(ended, key=lambda j: ends[j][1])
+    status, time = ends[first]
     who = f"neuron {first}" if len(ended) == 1 else f"{len(ended)} neurons, first neuron {first},"
-    return runs[first].status, f"{who} at flow time {runs[first].time:.6g}: {runs[first].status.text}"
+    return status, f"{who} at flow time {time:.6g}: {status.text}"

@@ -1,0 +1,158 @@
+"""Neurons alone in the field of the target, integrated side by side in lanes, blocks of them spread over threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim.activations._act import TABLE, Kind
+from odesim.flows import _correlation_lanes as kernels
+from odesim.flows.neuron_run import GRACE, STEPS_TO_ONE
+from odesim.flows.residuals import Start
+from odesim.integrate import _lanes
+from odesim.integrate._lane_steps import POWERS
+from odesim.integrate.drive import OVERFLOW
+from odesim.integrate.tableaus import tsitouras
+from odesim.job import Job
+from odesim.targets.teacher import TeacherTarget
+from odesim.training import TwoRadii
+from odesim.trajectory import Status
+
+Array = NDArray[np.float64]
+
+TOGETHER = 8 * _lanes.LANES
+"""Neurons of one task: enough to refill lanes from, and fixed whatever the number of threads."""
+
+ROUNDS_A_CALL = 200
+"""Steps in every lane between two looks at the stop flag."""
+
+
+def lanes_do(job: Job) -> bool:
+    """Whether lanes will do: one phase of training, Gaussian data by Hermite terms, moments lane by lane."""
+    return (
+        not isinstance(job.training.geometry, TwoRadii)
+        and not isinstance(job.target, TeacherTarget)
+        and job.target.data == "gaussian"
+        and job.network.activation.arrays()[0] != TABLE
+        and len(job.training.rates(job.network)) == 1
+    )
+
+
+class LaneRun:
+    """The integration of all neurons of a job, in pieces."""
+
+    def __init__(self, job: Job, start: Start, rtol: float, atol: float) -> None:
+        network = job.network
+        (row,) = job.training.rates(network)
+        N, xi = network.width, row.w / row.clock
+        parameters = np.empty((N, kernels.PARAMETERS))
+        parameters[:, kernels.A] = xi * network.plain_a
+        parameters[:, kernels.B] = network.b
+        parameters[:, kernels.DECAY] = xi * row.decay_w
+        self.members = _lanes.Members(
+            start=np.column_stack([start.m, start.R]),
+            parameters=parameters,
+            times=np.ascontiguousarray(job.time),
+            out=np.full((N, job.target.P + 1, job.time.size), np.nan),
+            status=np.full(N, _lanes.RUNNING),
+            reached=np.zeros(N),
+        )
+        self.rules = _lanes.Rules(rtol, atol, OVERFLOW, GRACE, STEPS_TO_ONE / row.clock)
+        self.job, self._stop = job, threading.Event()
+
+    def run(self, threads: int | None = None) -> None:
+        """Integrate all of them, on one thread a core unless told, until ``job.stop`` is set."""
+        firsts = range(0, self.members.status.size, TOGETHER)
+        threads = min(threads or os.cpu_count() or 1, len(firsts))
+        if threads == 1:
+            for first in firsts:
+                self._run_some(first)
+            return
+        with ThreadPoolExecutor(threads, thread_name_prefix="lanes") as pool:
+            tasks = [pool.submit(self._run_some, first) for first in firsts]
+            try:
+                wait(tasks)
+            except BaseException:
+                self._stop.set()
+                raise
+        for task in tasks:
+            task.result()
+
+    def _run_some(self, first: int) -> None:
+        """Integrate one task's neurons."""
+        members, job = self.members, self.job
+        problem, lanes = problem_of(job), empty(members, first, min(first + TOGETHER, members.status.size))
+        left = True
+        while left and not (self._stop.is_set() or job.stop.is_set()):
+            left = kernels.solve_lanes(problem, tsitouras(), self.rules, members, lanes, ROUNDS_A_CALL)
+            job.progress(self.share)
+
+    @property
+    def share(self) -> float:
+        """Share of the work done, in [0, 1]."""
+        reached = self.members.reached / max(float(self.members.times[-1]), 1e-300)
+        return float(np.where(self.members.status == _lanes.RUNNING, np.minimum(reached, 1.0), 1.0).mean())
+
+    def states(self) -> list[Array]:
+        """Return the states (T, P + 1) of every neuron at the output times, NaN where not reached."""
+        return [np.ascontiguousarray(one.T) for one in self.members.out]
+
+    def ends(self) -> list[tuple[Status, float]]:
+        """Why and at which flow time each neuron ended."""
+        status = np.where(self.members.status == _lanes.RUNNING, Status.INTERRUPTED, self.members.status)
+        return [(Status(int(one)), float(time)) for one, time in zip(status, self.members.reached, strict=True)]
+
+
+def problem_of(job: Job) -> kernels.Problem:
+    """Lay out what the right-hand side reads."""
+    offsets, coordinates, powers, coefficients = job.target.arrays()
+    degrees = [int(powers[i:j].sum()) for i, j in pairwise(offsets)]
+    act = Kind(*job.network.activation.arrays())
+    rows, most = _lanes.LANES, max(degrees, default=0)
+    return kernels.Problem(
+        code=act.code,
+        slope=act.slope,
+        table=act.table,
+        sphere=int(job.training.geometry == "sphere"),
+        biased=int(job.network.has_biases),
+        offsets=np.cumsum([0, *degrees]),
+        coordinates=np.repeat(coordinates, powers),
+        coefficients=coefficients,
+        work=np.zeros((kernels.PREFIX + most + 1, rows)),
+        c=np.zeros((most + 3, rows)),
+    )
+
+
+def empty(members: _lanes.Members, first: int, last: int) -> _lanes.Lanes:
+    """Lanes for the members from ``first`` to before ``last``, none of them under way."""
+    n, p, rows, table = members.start.shape[1], members.parameters.shape[1], _lanes.LANES, tsitouras()
+
+    def block(stages: int) -> Any:
+        return _lanes.Block(
+            member=np.full(rows, _lanes.IDLE),
+            parameters=np.zeros((p, rows)),
+            y=np.ones((n, rows)),
+            trial=np.ones((n, rows)),
+            k=np.zeros((stages, n, rows)),
+            h=np.zeros(rows),
+            error=np.zeros(rows),
+        )
+
+    return _lanes.Lanes(
+        running=block(table.c.size),
+        waiting=block(2),
+        t=np.zeros(rows),
+        due=np.full(rows, np.inf),
+        last=np.zeros(rows),
+        largest=np.zeros(rows),
+        dense=np.zeros((POWERS, n, rows)),
+        output=np.zeros(rows, np.int64),
+        tried=np.zeros(rows),
+        places=np.array([first, last, 0, 0]),
+    )
