@@ -57,7 +57,8 @@ class OverlapFlow:
         likewise. Without ``finite_step`` every batch counts as infinite.
     method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
         How to integrate. "auto" takes Tsitouras 5(4) and, while the flow is stiff, as late in training, ROCK4 or, up
-        to 400 unknowns and for long, a Rosenbrock method; the others keep to what they name (Dormand–Prince 5(4) and of order 8).
+        to 400 unknowns and for long, a Rosenbrock method; the others keep to what they name (Dormand–Prince 5(4) and
+        of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     log2_samples : int
