@@ -3,8 +3,9 @@
 Three flows: overlap (z1 + z1*z2*z3, erf, N = 8, d = 400, to t = 200, stiff towards the end), mean-field (the same on
 Boolean data, N = 12, d = 100, to t = 30) and correlation (one neuron on the sphere, to t = 100). Our methods in full
 lines; in broken ones ``solve_ivp`` (RK45, DOP853, LSODA) on the same compiled right-hand side, called from Python:
-each call hands over its arrays, which is what such a caller pays. The error is the largest deviation in any entry of
-the state at any of 30 outputs from DOP853 at tolerance 1e-12; the time is CPU time, the least of the repeats.
+each call hands over all arrays of the problem, 0.2 to 0.7 ms, so compare with them by evaluations. The error is the
+largest deviation in any entry of the state at any of 30 outputs from DOP853 at tolerance 1e-12; the time is CPU time,
+the least of the repeats.
 """
 
 from __future__ import annotations

@@ -152,9 +152,8 @@ def noise_gauges(ode: Trajectory, until: list[float]) -> list[float | None]:
     """Largest noise gauge over the neurons up to each of these steps, and up to the last of them.
 
     ν_j = ∫ (eta d) Γ_jj dt, of the integrator where the flow has it and else by the trapezoid rule on the output
-    grid, is what SGD's noise adds to a squared
-    overlap, in units of its start size 1/d: where ν is not far below 1, the escape from a saddle of leap 2 or
-    more is random. An escape that never happens counts up to the end.
+    grid, is what SGD's noise adds to a squared overlap, in units of its start size 1/d: where ν is not far below 1,
+    the escape from a saddle of leap 2 or more is random. An escape that never happens counts up to the end.
 
     Returns
     -------

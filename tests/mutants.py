@@ -750,8 +750,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_steps.py",
-        "counts[STIFF] = EXPLICIT if counts[STIFF] else method.stiff",
-        "counts[STIFF] = method.stiff",
+        "counts[STIFF] = EXPLICIT if counts[STIFF] else STABILISED",
+        "counts[STIFF] = STABILISED",
         "test_stiff.py::test_auto_goes_over_to_the_stiff_method_and_back[3]",
         "never back from the stiff method",
     ),

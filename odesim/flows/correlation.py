@@ -68,8 +68,8 @@ class CorrelationFlow:
         R' gains g; on the sphere m' gains −½gm and R' g(1 − R), under two radii for the unreleased coordinates
         alone. For erf and ReLU.
     method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
-        How to integrate. "auto" takes Tsitouras 5(4) and, while a neuron is stiff, a Rosenbrock method; the others
-        keep to what they name (Dormand–Prince 5(4) and of order 8).
+        How to integrate. "auto" takes Tsitouras 5(4) and, while a neuron is stiff, ROCK4 or a Rosenbrock method; the
+        others keep to what they name (Dormand–Prince 5(4) and of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     risk : bool

@@ -58,8 +58,9 @@ class OverlapFlow:
         of order 1: m ← m + η(A + Bm), R ← (I + ηB)R(I + ηB)ᵀ + (η²/b)(dΓ − BRBᵀ) for batches of b, a and biases
         likewise. Without ``finite_step`` every batch counts as infinite.
     method : {"auto", "tsitouras", "dopri5", "dop853", "rock4", "rodas"}
-        How to integrate. "auto" takes Tsitouras 5(4) and, while the flow is stiff, as late in training, a Rosenbrock
-        method (up to 400 unknowns) or ROCK4; the others keep to what they name (Dormand–Prince 5(4) and of order 8).
+        How to integrate. "auto" takes Tsitouras 5(4) and, while the flow is stiff, as late in training, ROCK4 or, up
+        to 400 unknowns and for long, a Rosenbrock method; the others keep to what they name (Dormand–Prince 5(4) and
+        of order 8).
     rtol, atol : float
         Tolerances of one integration step, relative and absolute.
     log2_samples : int

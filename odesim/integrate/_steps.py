@@ -74,6 +74,9 @@ a row between, make the problem stiff."""
 EASY, EASY_STEPS = 0.4, 3
 """After so many steps below this share of the explicit method's bound it takes over again."""
 
+DEARER, PATIENCE = 7, 8
+"""A Rosenbrock step takes n + DEARER evaluations; once ROCK4 has taken PATIENCE times as many the former takes over."""
+
 RENEW = 25
 """Accepted steps after which the spectral radius is measured again."""
 
@@ -83,7 +86,7 @@ class Method(NamedTuple):
 
     mode: int
     kind: int  # of the first step
-    stiff: int  # the kind to take where the problem is stiff
+    stiff: int  # the kind to end up with where the problem stays stiff
     tableau: Tableau
     stabilised: Stabilised
     rosenbrock: Rosenbrock
@@ -247,8 +250,12 @@ def watch(method, k, h, control, counts):
             if counts[MISSES] >= FORGET:
                 counts[HITS] = 0
         switch = counts[HITS] >= ENOUGH
+    if counts[STIFF] == STABILISED and method.mode == AUTO and method.stiff == ROSENBROCK:
+        counts[MISSES] += method.stabilised.degree[counts[ROW]]
+        if counts[MISSES] > PATIENCE * (k.shape[1] + DEARER) and not switch:
+            counts[STIFF], counts[HITS], counts[MISSES], counts[FRESH] = ROSENBROCK, 0, 0, 0
     if switch and method.mode == AUTO:
-        counts[STIFF] = EXPLICIT if counts[STIFF] else method.stiff
+        counts[STIFF] = EXPLICIT if counts[STIFF] else STABILISED
         counts[HITS], counts[MISSES], counts[FRESH] = 0, 0, 0
         counts[SWITCHES] += 1
 
