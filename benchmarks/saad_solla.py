@@ -33,7 +33,7 @@ Array = NDArray[np.float64]
 
 UNITS, DIM = 4, 500
 HORIZON, OUTPUTS, RTOL = 100.0, 101, 1e-6
-METHOD = "dopri5"
+METHOD = "tsitouras"
 
 FACTOR = 1.25
 """How many times our error a peer's may be: one step of the tolerance changes an error by a third."""

@@ -140,7 +140,7 @@ def sums_by_points(act, alone, crowd, grid, joint, s, y):
     sums_over_points(act, crowd, grid, joint.m, joint.R, joint.w, joint.b, sums_in(s))
 
 
-@kernel(counted=False)
+@kernel(inline="always")
 def sums_by_terms(act, biased, alone, crowd, rows, values, series, joint, s, y):
     """Fill the joint network and its expectations by Hermite terms; see `sums_over_terms`."""
     join(alone, y, s.S.shape[0], joint)
@@ -149,7 +149,7 @@ def sums_by_terms(act, biased, alone, crowd, rows, values, series, joint, s, y):
     sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.Q, x[0], x[1], s.c, e)
 
 
-@kernel(counted=False)
+@kernel(inline="always")
 def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
     """Fill dy/dt without the finite-step term from the expectations; turn them into B."""
     e, m, R, w = sums_in(s), joint.m, joint.R, joint.w
