@@ -12,7 +12,7 @@ from conftest import ROOT
 if str(ROOT) not in sys.path:  # they are not installed with the package
     sys.path.insert(0, str(ROOT))
 
-from benchmarks import command, overlap_flow, report, saad_solla, sgd_batch1, thousand_neurons, timing
+from benchmarks import command, overlap_flow, report, sgd_batch1, thousand_neurons, timing
 from odesim.flows import _overlap as kernels
 from odesim.flows._correlation_lanes import rhs_lanes
 from odesim.flows.lanes import LaneRun, problem_of
