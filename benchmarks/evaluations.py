@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from odesim.activations.catalogue import Activation, activation_named
 from odesim.integrate import _explicit
-from odesim.integrate.tableaus import tsitouras
+from odesim.integrate.methods import method, no_events, places, workspace
 
 Array = NDArray[np.float64]
 
@@ -61,14 +61,14 @@ def seconds_a_side(
 
 def _stretch(solve: Callable[..., int], problem: Any, y: Array, budget: int) -> int:
     """Take at least ``budget`` steps, from y anew where a state has come to rest; return their right-hand sides."""
-    tableau, end, out = tsitouras(), np.array([1e9]), np.zeros((1, y.size))
-    work = _explicit.Work(np.zeros((tableau.c.size, y.size)), np.zeros(y.size))
+    way, end, out = method("tsitouras", y.size), np.array([1e9]), np.zeros((1, y.size))
+    work, events = workspace(way, y.size), no_events(y.size)
     sides = 0
     while budget > 0:
-        control, counts = np.zeros(_explicit.CONTROL_SIZE), np.zeros(_explicit.COUNTS_SIZE, np.int64)
+        control, counts = places()
         # tight, so that a stretch has many steps
         control[_explicit.RTOL], control[_explicit.ATOL], control[_explicit.BOUND] = 1e-10, 1e-12, 1e12
-        status = solve(problem, tableau, y.copy(), control, counts, end, out, work, budget)
+        status = solve(problem, way, y.copy(), control, counts, end, out, events, work, budget)
         if status not in (_explicit.RUNNING, _explicit.DONE):
             raise AssertionError(f"the timed integration ended with status {status}")
         sides += int(counts[_explicit.EVALUATIONS])
