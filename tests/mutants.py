@@ -756,6 +756,13 @@ MUTANTS = [
         "never back from the stiff method",
     ),
     Mutant(
+        "integrate/_steps.py",
+        "if WORSE * h < control[PACE] * price else 0",
+        "if h < 0.0 else 0",
+        "test_stiff.py::test_auto_gives_the_rosenbrock_method_up_where_it_does_not_pay",
+        "never back from a Rosenbrock method that does not pay",
+    ),
+    Mutant(
         "integrate/_loop.py",
         "theta = part / SAMPLES if halvings < 0",
         "theta = part if halvings < 0",
