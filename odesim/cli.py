@@ -132,11 +132,19 @@ def _write(result: Result | Simulation, out: Path, picture: str, draw: Callable[
     writers = [
         lambda: result.experiment.save(out / "config.toml"),
         lambda: write_json(out / "summary.json", result.summary()),
-        lambda: draw(result).get_figure(root=True).savefig(out / picture, dpi=150),
+        lambda: _write_picture(draw(result), out / picture),
     ]
     with contextlib.ExitStack() as stack:
         for writer in reversed(writers):
             stack.callback(writer)
+
+
+def _write_picture(ax: Any, path: Path) -> None:
+    from odesim.files import replacing
+    from odesim.plotting.figures import write_png
+
+    with replacing(path) as handle:
+        write_png(ax.get_figure(root=True), handle)
 
 
 def _picture_of_comparison(result: Result) -> Any:
