@@ -9,11 +9,15 @@ import numba
 import numpy as np
 import pytest
 import scipy.special
-from conftest import ROOT, act, make_job
+from conftest import ROOT, act
 
 from odesim import _jit, cli
 from odesim.activations import functions
+from odesim.job import Job
+from odesim.network import Network
 from odesim.sgd import full
+from odesim.targets.series import Target
+from odesim.training import Training
 from odesim.trajectory import quantile_of_runs
 
 LEAN = """
@@ -61,10 +65,14 @@ def test_types_of_the_last_tuples_are_remembered():
 def test_runs_of_sgd_share_what_numba_types_slowly(monkeypatch):
     """The same objects go into every call of every run; a new tuple a call would cost more than the steps."""
     seen = []
-    monkeypatch.setattr(
-        full, "_advance", lambda state, count, network, constants: seen.append(constants) or full.Status(3)
-    )
-    job = make_job([0, 40], width=3, dim=9, seeds=3)
+
+    def see(state, count, network, constants):
+        seen.append(constants)
+        return full.Status.DIVERGED
+
+    monkeypatch.setattr(full, "_advance", see)
+    target = Target.parse("z1")
+    job = Job(target, Network.random(target, width=3, dim=9), Training(eta=0.1), np.array([0, 40]), seeds=3)
     ensemble = full._Ensemble(job, np.dtype(float))
     for index in range(3):
         ensemble.run(index)
