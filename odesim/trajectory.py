@@ -248,9 +248,12 @@ class Trajectory:
 
 def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:
     """Quantile over the first axis, where NaN marks a run that has ended; NaN where all have."""
+    q = np.asarray(q, dtype=np.float64)
+    if not np.isnan(values).any():  # the same numbers, all columns at once
+        return np.quantile(values, q, axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanquantile(values, np.asarray(q, dtype=np.float64), axis=0)
+        return np.nanquantile(values, q, axis=0)
 
 
 def _check_grid(steps: NDArray[np.int64], time: Floats) -> None:

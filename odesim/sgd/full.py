@@ -122,12 +122,14 @@ class _Ensemble:
 
     job: Job
     dtype: np.dtype[Any]
+    shared: tuple[Any, ...] = field(init=False)
     rows: dict[str, Array] = field(init=False)
     status: NDArray[np.int64] = field(init=False)
     message: list[str] = field(init=False)
     done: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.shared = _shared(self.job)
         S, T, N, P = self.job.seeds, self.job.steps.size, self.job.network.width, self.job.target.P
         shapes = {"risk": (), "m": (N, P), "a": (N,), "b": (N,)}
         if self._narrow:
@@ -139,7 +141,7 @@ class _Ensemble:
 
     def run(self, index: int) -> None:
         """Run one seed from its start to the last output step, or to an early end."""
-        state, constants = _State.start(self.job.network, self.dtype), _constants(self.job, index)
+        state, constants = _State.start(self.job.network, self.dtype), (_seed(self.job, index), *self.shared)
         for row, step in enumerate(self.job.steps.tolist()):
             status = self._advance(state, index, step - step % GROUP, constants)
             seen = state
@@ -226,9 +228,18 @@ def _advance(state: _State, count: int, network: Network, constants: tuple[Any, 
 
 def _constants(job: Job, index: int) -> tuple[Any, ...]:
     """Return the kernel's arguments that stay the same through one run."""
-    seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+    return _seed(job, index), *_shared(job)
+
+
+def _seed(job: Job, index: int) -> np.uint64:
+    """Return the key of one run's samples."""
+    return seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+
+
+def _shared(job: Job) -> tuple[Any, ...]:
+    """Return those constants that all runs share; the same objects in every call, numba types them but once."""
     bound = BLOW_UP * _scale(job.network, job.target)
-    return seed, act_of(job.network.activation), _rule(job), bound, _source(job)
+    return act_of(job.network.activation), _rule(job), bound, _source(job)
 
 
 def _rule(job: Job) -> kernels.Rule:
