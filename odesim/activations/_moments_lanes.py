@@ -17,7 +17,7 @@ Q, X, T, BEFORE, NOW = 0, 1, 2, 3, 4
 EXPONENT, ONE = np.int64(52), np.int64(1023)
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def bell(x):
     """Return exp(−x²/2) to 4e-16, 1 at 0 exactly, without a branch; below 1e-300 it stays there."""
     u = -0.5 * x * x
@@ -30,7 +30,7 @@ def bell(x):
     return p * np.int64((np.int64(n) + ONE) << EXPONENT).view(np.float64)
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def erf_lanes(biased, row, b, work, c):
     """Fill c[k], k >= 1, as `moments_erf`; c_0, which no slope needs, is left out."""
     front = math.sqrt(2.0 / math.pi)
@@ -49,7 +49,7 @@ def erf_lanes(biased, row, b, work, c):
             c[k + 1, j] = -work[T, j] * (work[X, j] * c[k, j] + step * work[T, j] * c[k - 1, j])
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def relu_lanes(slope, biased, row, b, work, c):
     """Fill c[k], k >= 1, as `moments_relu`; t holds 1/s."""
     rest = 1.0 - slope
@@ -72,7 +72,7 @@ def relu_lanes(slope, biased, row, b, work, c):
             c[k + 1, j] = -work[T, j] * (work[X, j] * c[k, j] + step * work[T, j] * c[k - 1, j])
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def gelu_lanes(biased, row, b, work, c):
     """Fill c[k], k >= 1, as `moments_gelu`; BEFORE and NOW hold g_{k−1} and g_k."""
     for j in range(c.shape[1]):
@@ -98,7 +98,7 @@ def gelu_lanes(biased, row, b, work, c):
             work[BEFORE, j], work[NOW, j] = work[NOW, j], g
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def polynomial_lanes(table, row, b, work, c):
     """Fill c[k], k >= 1, as `moments_polynomial`; BEFORE and NOW hold e_{n−1} and e_n."""
     last = min(table.shape[1], c.shape[0])
@@ -118,7 +118,7 @@ def polynomial_lanes(table, row, b, work, c):
             work[BEFORE, j], work[NOW, j] = work[NOW, j], e
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def moments_lanes(code, slope, table, biased, row, b, work, c):
     """Fill c[k, j], 1 <= k < c.shape[0] >= 3, of erf, ReLU, GELU or a polynomial, biases b[row] and q = work[Q]."""
     if code == ERF:

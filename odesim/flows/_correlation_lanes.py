@@ -35,7 +35,7 @@ class Problem(NamedTuple):
     c: np.ndarray  # (degree + 3, LANES)
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def add_terms(offsets, coordinates, coefficients, y, c, work, G):
     """Add all terms to G = ∂C/∂m, q fixed, and to e = 2 ∂C/∂q: products of all factors but one from both sides."""
     lanes = y.shape[1]
@@ -58,7 +58,7 @@ def add_terms(offsets, coordinates, coefficients, y, c, work, G):
                 work[SUFFIX, lane] *= y[r, lane]
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def sum_of_squares(y, work, dy):
     """Fill q, at least TINY, and clear what is summed up next."""
     P, lanes = y.shape[0] - 1, y.shape[1]
@@ -73,7 +73,7 @@ def sum_of_squares(y, work, dy):
         work[Q, lane] = work[Q, lane] if work[Q, lane] > TINY else TINY
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def slopes(sphere, parameters, y, work, dy):
     """Turn G in dy into the flow: the gradient is (G + e m, e v), on the sphere less κ w with κ = (m·G)/q + e."""
     P, lanes = y.shape[0] - 1, y.shape[1]
@@ -93,7 +93,7 @@ def slopes(sphere, parameters, y, work, dy):
             dy[r, lane] = parameters[A, lane] * dy[r, lane] + work[CURVATURE, lane] * y[r, lane]
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def rhs_lanes(problem, parameters, y, dy):
     """Fill dy/dt of every lane; see `rhs_correlation`."""
     work, c = problem.work, problem.c
@@ -103,7 +103,7 @@ def rhs_lanes(problem, parameters, y, dy):
     slopes(problem.sphere, parameters, y, work, dy)
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def solve_lanes(problem, tableau, rules, members, lanes, rounds):
     """Advance an ensemble of neurons; see `integrate_lanes`."""
     return integrate_lanes(rhs_lanes, problem, tableau, rules, members, lanes, rounds)

@@ -21,11 +21,11 @@ E1, E2, E3, E4, E5, E6, E7 = (math.log(2.0) ** n / math.factorial(n) for n in ra
 EXPONENT, ONE = np.int64(52), np.int64(1023)
 MANTISSA, HALF_UP = np.int64((1 << 52) - 1), np.int64(0x3FE6A09E667F3BCD)
 
-# `_nrt=False`: without it numba counts references to every array taken out of a tuple and to every view, atomically,
+# `counted=False`: without it numba counts references to every array taken out of a tuple and to every view, atomically,
 # a third of the time of all; nothing is allocated here, and the caller holds all arrays.
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def log2(x):
     """Return the binary logarithm of a normal positive number to 1e-8, without a branch."""
     bits = np.int64(np.float64(x).view(np.int64) - HALF_UP)
@@ -37,7 +37,7 @@ def log2(x):
     return np.float64(e) + (2.0 / math.log(2.0)) * s * (1.0 + z * (1.0 / 3.0 + z * (0.2 + z * (1.0 / 7.0 + z / 9.0))))
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def exp2(x):
     """Return 2^x for |x| < 1000 to 1e-8, without a branch; 1 at 0 exactly."""
     n = np.floor(x + 0.5)
@@ -46,7 +46,7 @@ def exp2(x):
     return p * np.int64((np.int64(n) + ONE) << EXPONENT).view(np.float64)
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def combine_lanes(a, i, y, k, h, trial):
     """trial = y + h Σ_{l<i} a_il k_l."""
     for j in range(y.shape[0]):
@@ -62,7 +62,7 @@ def combine_lanes(a, i, y, k, h, trial):
             trial[j, lane] = y[j, lane] + h[lane] * (trial[j, lane] + rest * k[i - 1, j, lane])
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def error_lanes(weights, rtol, atol, y, k, h, trial, estimate, error):
     """Fill ``error`` with the scaled norm of the embedded error estimate, as `error_norm`."""
     for lane in range(h.size):
@@ -82,7 +82,7 @@ def error_lanes(weights, rtol, atol, y, k, h, trial, estimate, error):
         error[lane] = math.sqrt(error[lane] / y.shape[0])
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def count_due(error, t, h, due):
     """How many lanes have an output inside a step that is good enough."""
     found = 0
@@ -91,7 +91,7 @@ def count_due(error, t, h, due):
     return found
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def dense_lanes(weights, k, h, dense):
     """Fill the polynomials of the dense output, power p + 1 of θ in ``dense[p]``."""
     for j in range(dense.shape[1]):
@@ -113,7 +113,7 @@ def dense_lanes(weights, k, h, dense):
                 dense[p, j, lane] *= h[lane]
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def record_lanes(error, t, h, y, dense, member, output, due, times, out):
     """Write the outputs inside the steps that are good enough."""
     for lane in range(h.size):
@@ -133,7 +133,7 @@ def record_lanes(error, t, h, y, dense, member, output, due, times, out):
             due[lane] = times[last] if last < times.size else np.inf
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def step_lanes(order, y, k, trial, error, t, h, last, largest, tried):
     """Move the lanes whose step was good enough, and choose every lane's next step as `explicit` does."""
     final = k.shape[0] - 1

@@ -82,7 +82,7 @@ class Lanes(NamedTuple):
     places: np.ndarray  # (PLACES) int64
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def count_ended(rules, end, t, h, due, largest, tried):
     """How many lanes have no step to try, idle ones among them."""
     found = 0
@@ -94,7 +94,7 @@ def count_ended(rules, end, t, h, due, largest, tried):
     return found
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def retire_lanes(rules, members, lanes):
     """End the members that are done or hopeless, and leave their lanes idle, at rest at 1."""
     block, end = lanes.running, members.times[-1]
@@ -120,7 +120,7 @@ def retire_lanes(rules, members, lanes):
                 block.parameters[j, lane] = 0.0
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def prepare(members, lanes):
     """Put the next members into the waiting block, idle lanes at 1."""
     block, places = lanes.waiting, lanes.places
@@ -136,7 +136,7 @@ def prepare(members, lanes):
     places[HANDED_OUT] = 0
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def scaled_lanes(x, stage, y, rtol, atol, lane):
     """Return `scaled_norm` of one lane's entries of a stage."""
     total = 0.0
@@ -145,7 +145,7 @@ def scaled_lanes(x, stage, y, rtol, atol, lane):
     return math.sqrt(total / y.shape[0])
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def first_guess(rtol, atol, y, k, h, trial):
     """Choose h for a trial step along the first slope: Hairer, Nørsett & Wanner I, II.4."""
     for lane in range(h.size):
@@ -158,7 +158,7 @@ def first_guess(rtol, atol, y, k, h, trial):
             trial[j, lane] = y[j, lane] + h[lane] * k[0, j, lane]
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def second_guess(order, rtol, atol, y, k, h):
     """Choose h from how the slope, k[1] at the end of the trial step, has changed."""
     for lane in range(h.size):
@@ -171,14 +171,14 @@ def second_guess(order, rtol, atol, y, k, h):
         h[lane] = min(100.0 * first, guess)
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def move(come, waiting, lane, running):
     """Copy a lane's column."""
     for j in range(running.shape[0]):
         running[j, lane] = waiting[j, come]
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def hand_out(members, lanes):
     """Give waiting members to idle lanes; return whether more of them could be used."""
     block, waiting, places, times = lanes.running, lanes.waiting, lanes.places, members.times
@@ -204,7 +204,7 @@ def hand_out(members, lanes):
     return False
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
     """Try at most ``rounds`` steps in every lane; return whether any member is left.
 
