@@ -86,7 +86,7 @@ def states(job: Job, start: Start, rtol: float) -> Array:
     run.run(threads=1)
     if any(status is not Status.DONE for status, _ in run.ends()):
         raise RunError("thousand-neurons: our integration did not reach its end")
-    return run.members.out
+    return run.outputs
 
 
 def numpy_rhs(a: Array, b: Array) -> Rhs:

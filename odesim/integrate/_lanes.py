@@ -1,9 +1,9 @@
 """The ensemble's integration loop: many small systems side by side, each with its own step size and status.
 
 Member by member they are integrated as by `explicit` with Tsitouras' pair: LANES of them at once, laid out
-structure-of-arrays (row j of an array holds entry j of every lane), so that every loop runs over lanes and
-vectorises. A lane whose member ends takes the next one. All arithmetic of a lane is that of its own member in loops of
-one fixed length, so no bit of a trajectory depends on neighbours, on the ensemble's size or on the lane.
+structure-of-arrays (row j of an array holds entry j of every lane), and computed in packs of lanes. A lane whose
+member ends takes the next one. All arithmetic of a lane is that of its own member, so no bit of a trajectory depends on
+neighbours, on the ensemble's size or on the lane.
 """
 
 import math
@@ -13,20 +13,19 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
+from odesim._packs import WIDTH, count, load
 from odesim.integrate._lane_steps import (
+    LANES,
     LOG_LEAST,
     combine_lanes,
-    count_due,
     dense_lanes,
     error_lanes,
+    find_due,
     record_lanes,
     step_lanes,
 )
 
 TOO_FAST = 5
-
-LANES = 64
-"""Measured: 16, 32, 64 and 128 take 10.3, 8.9, 7.7 and 7.5 ms in benchmarks/thousand_neurons.py."""
 
 IDLE = -1
 
@@ -39,8 +38,8 @@ class Members(NamedTuple):
 
     start: np.ndarray  # (N, n)
     parameters: np.ndarray  # (N, p) numbers in which the members' right-hand sides differ
-    times: np.ndarray  # (T) outputs
-    out: np.ndarray  # (N, n, T), NaN where not reached
+    times: np.ndarray  # (T + WIDTH) outputs, then infinities
+    out: np.ndarray  # (N, n, T + WIDTH), right up to the time reached
     status: np.ndarray  # (N) int64
     reached: np.ndarray  # (N) time
 
@@ -48,6 +47,7 @@ class Members(NamedTuple):
 class Rules(NamedTuple):
     """When a step is good enough, and when a member ends."""
 
+    end: float  # the last output
     rtol: float
     atol: float
     bound: float  # of every entry
@@ -64,7 +64,7 @@ class Block(NamedTuple):
     trial: np.ndarray  # (n, LANES)
     k: np.ndarray  # (stages, n, LANES)
     h: np.ndarray  # (LANES) step size
-    error: np.ndarray  # (LANES) its error norm
+    error: np.ndarray  # (LANES) the square of its error norm
 
 
 class Lanes(NamedTuple):
@@ -77,27 +77,29 @@ class Lanes(NamedTuple):
     last: np.ndarray  # (LANES) log2 of the error of the last good step
     largest: np.ndarray  # (LANES) of the entries of y
     dense: np.ndarray  # (POWERS, n, LANES) the step as a polynomial in θ, without its constant
+    found: np.ndarray  # (LANES + 1) int64 lanes that have an output in their step
     output: np.ndarray  # (LANES) int64 number of the next output
     tried: np.ndarray  # (LANES) steps, as floats
     places: np.ndarray  # (PLACES) int64
 
 
 @kernel(inline="always", counted=False)
-def count_ended(rules, end, t, h, due, largest, tried):
-    """How many lanes have no step to try, idle ones among them."""
-    found = 0
-    for lane in range(h.size):
-        going = np.int64(largest[lane] < rules.bound) & np.int64(due[lane] < np.inf)
-        going &= np.int64(h[lane] > 1e-14 * max(t[lane], 1e-6 * end))
-        going &= np.int64(tried[lane] <= rules.grace + rules.steps_a_time * t[lane])
-        found += 1 - going
-    return found
+def count_going(rules, t, h, due, largest, tried):
+    """How many lanes have a step to try; idle ones have none."""
+    going, least = 0, 1e-20 * rules.end
+    for lane in range(0, LANES, WIDTH):
+        now, step = load(t, (lane,)), load(h, (lane,))
+        may = (load(largest, (lane,)) < rules.bound) & (load(due, (lane,)) < np.inf)
+        may = may & (step > 1e-14 * now) & (step > least)
+        may = may & (load(tried, (lane,)) <= rules.grace + rules.steps_a_time * now)
+        going += count(may)
+    return going
 
 
 @kernel(counted=False)
 def retire_lanes(rules, members, lanes):
     """End the members that are done or hopeless, and leave their lanes idle, at rest at 1."""
-    block, end = lanes.running, members.times[-1]
+    block, end = lanes.running, rules.end
     for lane in range(LANES):
         member, t = block.member[lane], lanes.t[lane]
         if member == IDLE:
@@ -195,12 +197,11 @@ def hand_out(members, lanes):
                 block.k[0, j, lane] = waiting.k[0, j, come]
             move(come, waiting.parameters, lane, block.parameters)
             lanes.t[lane], lanes.last[lane], lanes.tried[lane], output = 0.0, LOG_LEAST, 0, 0
-            while output < times.size and times[output] <= 0.0:
+            while times[output] <= 0.0:
                 for j in range(members.start.shape[1]):
                     members.out[member, j, output] = members.start[member, j]
                 output += 1
-            lanes.output[lane] = output
-            lanes.due[lane] = times[output] if output < times.size else np.inf
+            lanes.output[lane], lanes.due[lane] = output, times[output]
     return False
 
 
@@ -213,7 +214,7 @@ def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
     block, waiting, places, dense = lanes.running, lanes.waiting, lanes.places, lanes.dense
     y, k, trial, h, error, parameters = block.y, block.k, block.trial, block.h, block.error, block.parameters
     t, due, last, largest, tried, output = lanes.t, lanes.due, lanes.last, lanes.largest, lanes.tried, lanes.output
-    a, weights, powers, order = tableau.a, tableau.error, tableau.dense, tableau.order
+    a, weights, order = tableau.a, tableau.error, tableau.order
     member, times, out, rtol, atol = block.member, members.times, members.out, rules.rtol, rules.atol
     idle = LANES
     for _ in range(rounds):
@@ -226,12 +227,13 @@ def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
         for i in range(1, a.shape[0]):
             combine_lanes(a, i, y, k, h, trial)
             rhs(problem, parameters, trial, k[i])
-        error_lanes(weights, rtol, atol, y, k, h, trial, largest, error)
-        if count_due(error, t, h, due) > 0:
-            dense_lanes(powers, k, h, dense)
-            record_lanes(error, t, h, y, dense, member, output, due, times, out)
+        error_lanes(weights, rtol, atol, y, k, h, trial, error)
+        many = find_due(error, t, h, due, lanes.found)
+        if many > 0:
+            dense_lanes(tableau.dense, y, trial, k, h, dense)
+            record_lanes(many, t, h, y, dense, member, times, lanes.found, output, due, out)
         step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
-        idle = count_ended(rules, times[-1], t, h, due, largest, tried)
+        idle = LANES - count_going(rules, t, h, due, largest, tried)
         if idle > 0:
             retire_lanes(rules, members, lanes)
             if idle == LANES and places[HANDED_OUT] == places[PREPARED] and places[NEXT_MEMBER] == places[LAST_MEMBER]:
