@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim._packs import WIDTH
+from odesim._packs import FEW, WIDTH
 from odesim.activations._act import TABLE, Kind
 from odesim.flows import _correlation_lanes as kernels
 from odesim.flows.neuron_run import GRACE, STEPS_TO_ONE
@@ -28,7 +28,7 @@ from odesim.trajectory import Status
 
 Array = NDArray[np.float64]
 
-TOGETHER = 8 * _lanes.LANES
+TOGETHER = 512
 """Neurons of one task: enough to refill lanes from, and fixed whatever the number of threads."""
 
 LINE = 64
@@ -63,8 +63,8 @@ class LaneRun:
         self.members = _lanes.Members(
             start=np.column_stack([start.m, start.R]),
             parameters=parameters,
-            times=np.append(job.time, np.full(WIDTH, np.inf)),
-            out=np.empty((N, job.target.P + 1, job.time.size + WIDTH)),
+            times=np.append(job.time, np.full(FEW, np.inf)),
+            out=np.empty((N, job.target.P + 1, job.time.size + FEW)),
             status=np.full(N, _lanes.RUNNING),
             reached=np.full(N, -1.0),
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim._packs import (
+    FEW,
     WIDTH,
     choose,
     count,
@@ -18,6 +19,7 @@ from odesim._packs import (
     filled,
     fraction,
     load,
+    load_few,
     nearest,
     power_of_two,
     rough_inverse_root,
@@ -25,7 +27,7 @@ from odesim._packs import (
     store,
 )
 
-LANES = 64
+LANES = 32
 """Members next to each other."""
 
 POWERS = 4
@@ -127,14 +129,14 @@ def find_due(error, t, h, due, found):
 def record_lanes(many, t, h, y, dense, member, times, found, output, due, out):
     """Write the outputs inside the good steps of the ``many`` lanes found.
 
-    They are computed a pack of outputs at a time; what lies beyond the step is overwritten in the steps to come.
+    They are computed a short pack at a time; what lies beyond the step is overwritten in the steps to come.
     """
     for one in range(many):
         lane = found[one]
         who, at, start = member[lane], output[lane], t[lane]
-        end, inverse_h, inside = start + h[lane], 1.0 / h[lane], WIDTH
-        while inside == WIDTH:
-            moments = load(times, (at,))
+        end, inverse_h, inside = start + h[lane], 1.0 / h[lane], FEW
+        while inside == FEW:
+            moments = load_few(times, (at,))
             x = (moments - start) * inverse_h
             for j in range(y.shape[0]):
                 value = dense[1, j, lane] + x * (dense[2, j, lane] + x * dense[3, j, lane])

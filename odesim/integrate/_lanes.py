@@ -38,8 +38,8 @@ class Members(NamedTuple):
 
     start: np.ndarray  # (N, n)
     parameters: np.ndarray  # (N, p) numbers in which the members' right-hand sides differ
-    times: np.ndarray  # (T + WIDTH) outputs, then infinities
-    out: np.ndarray  # (N, n, T + WIDTH), right up to the time reached
+    times: np.ndarray  # (T + FEW) outputs, then infinities
+    out: np.ndarray  # (N, n, T + FEW), right up to the time reached
     status: np.ndarray  # (N) int64
     reached: np.ndarray  # (N) time
 
