@@ -91,7 +91,7 @@ def states(job: Job, start: Start, rtol: float) -> Array:
     """(m, R) of all neurons, shape (N, 4, T), by ours."""
     run = LaneRun(job, start, rtol, ATOL_SHARE * rtol)
     run.run(threads=1)
-    if any(status is not Status.DONE for status, _ in run.ends()):
+    if (run.members.status != Status.DONE).any():
         raise RunError("thousand-neurons: our integration did not reach its end")
     return run.outputs
 
