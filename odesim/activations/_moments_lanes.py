@@ -20,10 +20,13 @@ def bell(x):
     u = choose(u > -690.0, u, filled(-690.0))
     n = nearest(u * INVERSE_LN2)
     f = (u - n * HIGH_LN2) - n * LOW_LN2
-    p = X8 + f * (X9 + f * (X10 + f * (X11 + f * X12)))
-    p = X4 + f * (X5 + f * (X6 + f * (X7 + f * p)))
-    p = 1.0 + f * (1.0 + f * (X2 + f * (X3 + f * p)))
-    return p * power_of_two(n)
+    # in short chains, not one of twelve products that wait for each other
+    g = f * f
+    k = g * g
+    low = (1.0 + f) + g * (X2 + f * X3)
+    middle = (X4 + f * X5) + g * (X6 + f * X7)
+    high = (X8 + f * X9) + g * (X10 + f * X11) + k * X12
+    return (low + k * (middle + k * high)) * power_of_two(n)
 
 
 @kernel(inline="always", counted=False)

@@ -34,7 +34,7 @@ TOGETHER = 512
 LINE = 64
 """Bytes of a cache line."""
 
-ROUNDS_A_CALL = 200
+ROUNDS_A_CALL = 1000
 """Steps in every lane between two looks at the stop flag."""
 
 

@@ -6,21 +6,22 @@ member ends takes the next one. All arithmetic of a lane is that of its own memb
 neighbours, on the ensemble's size or on the lane.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from odesim._jit import kernel
 from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
-from odesim._packs import WIDTH, count, load
+from odesim._packs import WIDTH, choose, count, filled, load, root, size_of, store
 from odesim.integrate._lane_steps import (
     LANES,
     LOG_LEAST,
     combine_lanes,
     dense_lanes,
     error_lanes,
+    exp2,
     find_due,
+    log2,
     record_lanes,
     step_lanes,
 )
@@ -138,39 +139,39 @@ def prepare(members, lanes):
     places[HANDED_OUT] = 0
 
 
-@kernel(inline="always", counted=False)
-def scaled_lanes(x, stage, y, rtol, atol, lane):
-    """Return `scaled_norm` of one lane's entries of a stage."""
-    total = 0.0
-    for j in range(y.shape[0]):
-        total += (x[stage, j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
-    return math.sqrt(total / y.shape[0])
-
-
 @kernel(counted=False)
 def first_guess(rtol, atol, y, k, h, trial):
     """Choose h for a trial step along the first slope: Hairer, Nørsett & Wanner I, II.4."""
-    for lane in range(h.size):
-        speed, size = scaled_lanes(k, 0, y, rtol, atol, lane), 0.0
+    share = 1.0 / y.shape[0]
+    for lane in range(0, LANES, WIDTH):
+        speed, size = filled(0.0), filled(0.0)
         for j in range(y.shape[0]):
-            size += (y[j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
-        size = math.sqrt(size / y.shape[0])
-        h[lane] = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
+            now = load(y, (j, lane))
+            unit = 1.0 / (atol + rtol * size_of(now))
+            slope, now = unit * load(k, (0, j, lane)), unit * now
+            speed, size = speed + slope * slope, size + now * now
+        speed, size = root(share * speed), root(share * size)
+        step = choose((size > 1e-5) & (speed > 1e-5), 0.01 * size / speed, filled(1e-6))
+        store(h, (lane,), step)
         for j in range(y.shape[0]):
-            trial[j, lane] = y[j, lane] + h[lane] * k[0, j, lane]
+            store(trial, (j, lane), load(y, (j, lane)) + step * load(k, (0, j, lane)))
 
 
 @kernel(counted=False)
 def second_guess(order, rtol, atol, y, k, h):
     """Choose h from how the slope, k[1] at the end of the trial step, has changed."""
-    for lane in range(h.size):
-        first = h[lane]
+    share, power = 1.0 / y.shape[0], -1.0 / order
+    for lane in range(0, LANES, WIDTH):
+        speed, bend, step = filled(0.0), filled(0.0), load(h, (lane,))
         for j in range(y.shape[0]):
-            k[1, j, lane] -= k[0, j, lane]
-        speed = scaled_lanes(k, 0, y, rtol, atol, lane)
-        bend = max(speed, scaled_lanes(k, 1, y, rtol, atol, lane) / first)
-        guess = (0.01 / bend) ** (1.0 / order) if bend > 1e-15 else 1e-3
-        h[lane] = min(100.0 * first, guess)
+            unit = 1.0 / (atol + rtol * size_of(load(y, (j, lane))))
+            slope, later = unit * load(k, (0, j, lane)), unit * load(k, (1, j, lane))
+            speed, bend = speed + slope * slope, bend + (later - slope) * (later - slope)
+        speed, bend = root(share * speed), root(share * bend) / step
+        bend = 100.0 * choose(speed > bend, speed, bend)
+        known = choose(bend > 1e-13, bend, filled(1e15))
+        guess, most = exp2(power * log2(choose(known < 1e300, known, filled(1e300)))), 100.0 * step
+        store(h, (lane,), choose(guess < most, guess, most))
 
 
 @kernel(inline="always", counted=False)
