@@ -105,7 +105,9 @@ def numpy_rhs(target: Target, a: Array, b: Array) -> Rhs:
     offsets, coordinates, powers, coefficients = target.arrays()
     factors = [np.repeat(coordinates[i:j], powers[i:j]) for i, j in pairwise(offsets)]
     most = max(len(one) for one in factors)
-    terms = [(c, one, [np.delete(one, i) for i in range(len(one))]) for c, one in zip(coefficients, factors, strict=True)]
+    terms = [
+        (c, one, [np.delete(one, i) for i in range(len(one))]) for c, one in zip(coefficients, factors, strict=True)
+    ]
 
     def rhs(time: float, y: Array) -> Array:
         state = y.reshape(-1, a.size)

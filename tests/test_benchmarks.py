@@ -47,7 +47,12 @@ def test_the_file_has_its_schema(quick):
     found = {(row["case"], row["peer"]) for row in content["rows"]}
     expected = {("overlap-flow", "scipy"), ("stiff-demo", "scipy"), ("sgd-batch1", "numpy"), ("sgd-batch1", "scipy")}
     expected |= {("leap-arrays", "numpy"), ("leap-dict", "numpy"), ("parse-1e4", "plain")}
-    expected |= {("thousand-neurons", "scipy"), ("thousand-neurons", "scipy-tuned"), ("saad-solla", "scipy"), ("import", "numpy")}
+    expected |= {
+        ("thousand-neurons", "scipy"),
+        ("thousand-neurons", "scipy-tuned"),
+        ("saad-solla", "scipy"),
+        ("import", "numpy"),
+    }
     expected |= {("overlap-rhs-64", "plain"), ("overlap-rhs-64", "floor")}
     diffrax = {("thousand-neurons", "diffrax"), ("saad-solla", "diffrax")} if find_spec("diffrax") else set()
     assert found == expected | torch | diffrax

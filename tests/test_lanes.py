@@ -22,7 +22,7 @@ from odesim.flows import _correlation as alone
 from odesim.flows import _correlation_lanes, lanes, lone
 from odesim.flows.correlation import CorrelationFlow
 from odesim.flows.residuals import start_of
-from odesim.integrate import _lane_steps, _lanes
+from odesim.integrate import _lane_steps
 from odesim.job import Job
 
 LANES = _lane_steps.LANES

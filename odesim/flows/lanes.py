@@ -119,7 +119,10 @@ class LaneRun:
     def ends(self) -> list[tuple[Status, float]]:
         """Why and at which flow time each neuron ended."""
         status = np.where(self.members.status == _lanes.RUNNING, Status.INTERRUPTED, self.members.status)
-        return [(Status(int(one)), float(time)) for one, time in zip(status, np.maximum(self.members.reached, 0.0), strict=True)]
+        return [
+            (Status(int(one)), float(time))
+            for one, time in zip(status, np.maximum(self.members.reached, 0.0), strict=True)
+        ]
 
 
 def problem_of(job: Job) -> kernels.Problem:

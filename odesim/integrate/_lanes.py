@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
 from odesim._packs import WIDTH, choose, count, filled, load, root, size_of, store
+from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
 from odesim.integrate._lane_steps import (
     LANES,
     LOG_LEAST,
