@@ -12,7 +12,7 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
+    "_jit", "_packs", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
     "isotropy", "staircase", "symmetry",
     "generative", "predictions", "dossier", "network", "training", "trajectory", "events", "job", "integrate",
     "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
@@ -32,7 +32,7 @@ FORBIDDEN = {
     "dill",
     "joblib",
 }
-KERNELS_MAY_IMPORT = {"math", "typing", "numpy", "numba"}
+KERNELS_MAY_IMPORT = {"math", "operator", "typing", "numpy", "numba", "llvmlite"}
 
 
 def sources():
