@@ -52,9 +52,8 @@ class Joint(NamedTuple):
 
 
 class Gamma(NamedTuple):
-    """What the finite-step term reads."""
+    """What the finite-step term reads beside the activation, which is in ``Problem`` alone: handing it over costs."""
 
-    act: Act
     biased: int
     crowd: int
     method: int
@@ -125,12 +124,12 @@ def sums_in(s):
 
 
 @kernel
-def fill_gamma(g, diagonal, m, R, Q, a, w, b, out):
+def fill_gamma(act, g, diagonal, m, R, Q, a, w, b, out):
     """Fill Γ (N, N) by the chosen method; needs Q."""
     if g.method == NOISE_ERF:
         noise_erf(g.biased, g.crowd, diagonal, g.noise, g.table, g.table2, m, Q, a, w, b, g.tilt, out)
     else:
-        noise_points(g.act, diagonal, g.noise, m, R, w, b, g.points, a, out)
+        noise_points(act, diagonal, g.noise, m, R, w, b, g.points, a, out)
 
 
 @kernel(counted=False)
@@ -175,12 +174,12 @@ def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
 
 
 @kernel(counted=False)
-def add_noise(g, eta_d, joint, s, y, dy):
+def add_noise(act, g, eta_d, joint, s, y, dy):
     """Add the finite-step term to R'."""
     n = s.S.shape[0]
     to_R = n * joint.m.shape[1]
     to_a = to_R + n * n
-    fill_gamma(g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
+    fill_gamma(act, g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
     for j in range(n):
         dR = dy[to_R + j * n : to_R + (j + 1) * n]
         for k in range(n):
@@ -218,7 +217,7 @@ def rhs_overlap(problem, t, y, dy):
         dy,
     )
     if problem.eta_d > 0.0:
-        add_noise(problem.gamma, problem.eta_d, joint, s, y, dy)
+        add_noise(problem.act, problem.gamma, problem.eta_d, joint, s, y, dy)
 
 
 @kernel(counted=False)
@@ -252,7 +251,8 @@ def noise_rates(problem, states, out):
         y, to_a = states[i], n * (n + joint.m.shape[1])
         join(problem.alone, y, n, joint)
         fill_Q(joint.w.size, joint.m, joint.R, s.Q, s.lanes[0])
-        fill_gamma(problem.gamma, YES, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
+        a = y[to_a : to_a + n]
+        fill_gamma(problem.act, problem.gamma, YES, joint.m, joint.R, s.Q, a, joint.w, joint.b, s.gamma)
         for j in range(n):
             out[i, j] = s.gamma[j, j]
 

@@ -9,25 +9,38 @@ from odesim.flows._expectation import correlation
 
 @kernel(counted=False)
 def inner_products(rows, size, B, X, out):
-    """out_jl = Σ_k B_jk X_lk over k < size, for j < rows, four l at a time: no stores in the loop that counts."""
+    """out_jl = Σ_k B_jk X_lk over k < size, for j < rows, in blocks of 2 × 4: every number read serves several sums."""
     columns = out.shape[1]
-    whole = columns - columns % 4
-    for j in range(rows):
-        b = B[j]
+    even, whole = rows - rows % 2, columns - columns % 4
+    for j in range(0, even, 2):
+        a, b, out_a, out_b = B[j], B[j + 1], out[j], out[j + 1]
         for l in range(0, whole, 4):
             x0, x1, x2, x3 = X[l], X[l + 1], X[l + 2], X[l + 3]
-            t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+            s0, s1, s2, s3, t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for k in range(size):
+                s0 += a[k] * x0[k]
+                s1 += a[k] * x1[k]
+                s2 += a[k] * x2[k]
+                s3 += a[k] * x3[k]
                 t0 += b[k] * x0[k]
                 t1 += b[k] * x1[k]
                 t2 += b[k] * x2[k]
                 t3 += b[k] * x3[k]
-            out[j, l], out[j, l + 1], out[j, l + 2], out[j, l + 3] = t0, t1, t2, t3
+            out_a[l], out_a[l + 1], out_a[l + 2], out_a[l + 3] = s0, s1, s2, s3
+            out_b[l], out_b[l + 1], out_b[l + 2], out_b[l + 3] = t0, t1, t2, t3
         for l in range(whole, columns):
-            x0, t0 = X[l], 0.0
+            x, s0, t0 = X[l], 0.0, 0.0
             for k in range(size):
-                t0 += b[k] * x0[k]
-            out[j, l] = t0
+                s0 += a[k] * x[k]
+                t0 += b[k] * x[k]
+            out_a[l], out_b[l] = s0, t0
+    for j in range(even, rows):
+        a = B[j]
+        for l in range(columns):
+            x, s0 = X[l], 0.0
+            for k in range(size):
+                s0 += a[k] * x[k]
+            out[j, l] = s0
 
 
 @kernel(inline="always")
@@ -35,15 +48,16 @@ def fill_Q(rows, m, R, Q, q):  # noqa: N802
     """Fill the first rows of Q = m mᵀ + R, and its diagonal q."""
     n, p = m.shape
     inner_products(rows, p, m, m, Q)
-    for j in range(n):
-        total = R[j, j]
-        for r in range(p):
-            total += m[j, r] * m[j, r]
-        q[j] = total
     for j in range(rows):
         row, old = Q[j], R[j]
         for k in range(n):
             row[k] += old[k]
+        q[j] = row[j]
+    for j in range(rows, n):
+        total = R[j, j]
+        for r in range(p):
+            total += m[j, r] * m[j, r]
+        q[j] = total
 
 
 @kernel(inline="always")

@@ -75,9 +75,9 @@ def problem_of(
     closed = activation.name == "erf" and points is None and narrow and affordable(terms)
     table, table2 = _tables(terms if closed else {(0,) * p: 0.0})
     alone = loss == "correlation"
-    act, crowd = act_of(activation), int(not alone or teacher is not None)
+    crowd = int(not alone or teacher is not None)
     return kernels.Problem(
-        act=act,
+        act=act_of(activation),
         biased=int(biased),
         by_points=int(points is not None),
         alone=int(alone),
@@ -92,7 +92,6 @@ def problem_of(
         energy=_second_moment(target, teacher, points),
         series=_series(target),
         gamma=kernels.Gamma(
-            act=act,
             biased=int(biased),
             crowd=crowd,
             method=kernels.NOISE_ERF if closed else kernels.NOISE_POINTS,

@@ -15,6 +15,7 @@ import numpy as np
 from odesim._jit import kernel
 from odesim.integrate._events import COMPONENT, HALVINGS, SAMPLES
 from odesim.integrate._explicit import EVALUATIONS, NEXT, RUNNING, TIME, combine
+from odesim.integrate._rock import ENDING, stabilised_argument
 from odesim.integrate._steps import (
     DENSE,
     EXPLICIT,
@@ -22,6 +23,7 @@ from odesim.integrate._steps import (
     FRESH,
     NEW_STEP,
     RENEWAL,
+    ROW,
     STABILISED,
     STAGE,
     STIFF,
@@ -113,7 +115,7 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
     control[BOUND], a step below the spacing of floats or a terminal event ends the integration with its status.
     """
     tableau = method.tableau
-    stages, watched = tableau.error.size, events.level.size > 0
+    stages, watched, stable = tableau.error.size, events.level.size > 0, method.stabilised
     status, left, e, t, h, error = RUNNING, budget, 0, control[TIME], 0.0, 0.0
     task = opening(method, y, control, counts, t_out, out, events)
     while True:
@@ -131,9 +133,16 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
                     fit(method.stabilised, control, counts)
             h = control[TRIAL]
         explicit = task == DENSE or (task == STAGE and counts[STIFF] == EXPLICIT)
+        stabilised = task == STAGE and counts[STIFF] == STABILISED
+        late = e + 5 - stable.degree[counts[ROW]] if stabilised else 0  # of the stages after the recurrence
         if explicit:
             combine(y, work.k, tableau.a[e], e, h, work.z if task == DENSE else work.y)
             when, row = t + tableau.c[e] * h, e
+        elif late > 0:
+            combine(work.z, work.k[ENDING:], stable.ending[counts[ROW], late - 1], late, h, work.y)
+            when, row = t + stable.late[counts[ROW], late - 1] * h, ENDING + late
+        elif stabilised:
+            when, row = stabilised_argument(stable, counts[ROW], e, t, h, y, work), ENDING
         else:
             when, row = prepare(method, task, e, t, h, y, control, counts, work)
         rhs(problem, when, work.z if task == DENSE else work.y, work.k[row])
@@ -141,6 +150,8 @@ def integrate(rhs, value, problem, method, y, control, counts, t_out, out, event
         e += 1
         if explicit:
             more = e < (tableau.c.size if task == DENSE else stages)
+        elif stabilised:
+            more = late < 4
         else:
             more = digest(method, task, e - 1, t, h, y, control, counts, work)
         if more:

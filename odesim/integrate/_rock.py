@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.integrate._explicit import combine, copy
+from odesim.integrate._explicit import copy
 
 ORDER = 4
 ENDING = 3  # the row of `work.k` with the first of the last four stages' slopes
@@ -30,6 +30,7 @@ class Stabilised(NamedTuple):
     kappa: np.ndarray
     time: np.ndarray  # c of the stages
     ending: np.ndarray  # (D, 4, 4) a21; a31, a32; a41, a42, a43; b
+    late: np.ndarray  # (D, 4) c of the last three stages and of the end
     error: np.ndarray  # (D, 5) of what the recurrence reached beyond y, and of h times the last four slopes
 
 
@@ -102,43 +103,25 @@ def stabilised_error(table, row, y, work, h, rtol, atol):
 
 @kernel(counted=False)
 def stabilised_argument(table, row, e, t, h, y, work):
-    """Put the argument of evaluation e into work.y, of as many as there are stages; return its time and slope's row.
+    """Put the argument of evaluation e into work.y, up to the first of the last four stages; return its time.
 
-    In the end work.y is the trial state and work.z what the recurrence reached; the slopes of the last four stages
-    stand from row ENDING on, that at the end in row END.
+    Slopes go into row ENDING. From that stage on `combine` serves, from what the recurrence reached, kept in work.z,
+    and the slopes from row ENDING on; that at the end goes into row END.
     """
     first, count = table.start[row], table.degree[row] - 4
     if e == 0:
         copy(y, work.k[1])
         for j in range(y.size):
             work.y[j] = y[j] + h * table.mu[first] * work.k[0, j]
-    if e < count - 1:
-        return t + h * table.time[first + e], ENDING
-    last = e - (count - 1)
-    if last == 4:
-        return t + h, END
-    c = table.time[first + count - 1]
-    if last == 0:
-        copy(work.y, work.z)
     else:
-        for j in range(last):
-            c += table.ending[row, last - 1, j]
-    return t + h * c, ENDING + last
-
-
-@kernel(counted=False)
-def stabilised_take(table, row, e, h, work):
-    """Go on from evaluation e: one step of the recurrence, or one of the last four stages."""
-    first, count = table.start[row], table.degree[row] - 4
-    last = e - (count - 1)
-    if last < 0:
-        mu, kappa = h * table.mu[first + e + 1], table.kappa[first + e + 1]
+        mu, kappa = h * table.mu[first + e], table.kappa[first + e]
         old, now = work.k[1], work.y
         for j in range(now.size):
             new = mu * work.k[ENDING, j] + (1.0 + kappa) * now[j] - kappa * old[j]
             old[j], now[j] = now[j], new
-    elif last < 4:
-        combine(work.z, work.k[ENDING:], table.ending[row, last], last + 1, h, work.y)
+    if e == count - 1:
+        copy(work.y, work.z)
+    return t + h * table.time[first + e]
 
 
 @kernel(counted=False)

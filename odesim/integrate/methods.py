@@ -116,7 +116,8 @@ def rock4() -> _rock.Stabilised:
     for row, (first, last) in enumerate(pairwise(start)):
         zeros = np.ascontiguousarray(table[row, 2:6])
         _rock.recurrence(zeros, length[row], damping, mu[first:last], kappa[first:last], time[first:last])
-    return _rock.Stabilised(degree, length, start[:-1].copy(), mu, kappa, time, ending, error)
+    late = time[start[1:] - 1, None] + ending.sum(axis=2)
+    return _rock.Stabilised(degree, length, start[:-1].copy(), mu, kappa, time, ending, late, error)
 
 
 def workspace(chosen: Method, size: int) -> Workspace:
