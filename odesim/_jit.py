@@ -1,6 +1,7 @@
 """``@kernel``: the one numba decorator, with flags in one place and a cache that knows all kernel sources.
 
-`Pointer` hands a kernel to another one as data, so that the second compiles without the first.
+A kernel is compiled in the form that is asked for, each cached by itself: for Python, for other kernels, or as a
+`Pointer`, which hands it to another one as data, so that the second compiles without the first.
 """
 
 import contextlib
@@ -65,8 +66,18 @@ class _Implementation(CompileResultCacheImpl):
     _locator_classes = [_stamped(each) for each in CacheImpl._locator_classes[:3]]  # type: ignore[misc]  # noqa: RUF012
 
 
+def _named(form, function):
+    found = _Implementation(function)
+    found._filename_base += form
+    return found
+
+
 class _KernelCache(FunctionCache):
-    _impl_class = _Implementation
+    """The cache of one form of a kernel; ``form`` ends the names of its files."""
+
+    def __init__(self, function, form):
+        self._impl_class = functools.partial(_named, form)
+        super().__init__(function)
 
     def load_overload(self, sig, target_context):
         """Load, and clear an index that names classes which an older version had elsewhere."""
@@ -124,10 +135,20 @@ def kernel(function=None, *, counted=True, **options):
     flags = {"fastmath": FASTMATH, "error_model": "numpy", "nogil": True, **options}
     if hasattr(CPUTargetOptions, "_nrt"):  # no documented option: without it kernels are only slower
         flags["_nrt"] = counted  # also where True: a kernel inherits the flag of the one that compiles it first
-    dispatcher = njit(**flags)(function)
+    dispatcher = _form(function, "", no_cfunc_wrapper=True, **flags)
     dispatcher.typeof_pyval = _KnownTypes(dispatcher.typeof_pyval)
+    # To unpack the arguments that Python gives takes longer to compile than most kernels: other kernels go without.
+    part = functools.cache(lambda: _form(function, ".part", no_cpython_wrapper=True, no_cfunc_wrapper=True, **flags))
+    dispatcher.get_call_template = lambda args, kws: part().get_call_template(args, kws)
+    dispatcher.get_overload = lambda signature: part().get_overload(signature)
+    dispatcher.pointed = functools.cache(lambda: _form(function, ".pointer", no_cpython_wrapper=True, **flags))
+    return dispatcher
+
+
+def _form(function, form, **flags):
+    dispatcher = njit(**flags)(function)
     with contextlib.suppress(RuntimeError):  # a read-only install without a writable home
-        dispatcher._cache = _KernelCache(function)
+        dispatcher._cache = _KernelCache(function, form)
     return dispatcher
 
 
@@ -142,9 +163,10 @@ class Pointer(WrapperAddressProtocol):
         self._signature = types.none(*arguments)
         self._address = 1  # not 0, which numba takes for a function without an address
         if dispatcher is not None:
-            dispatcher.compile(tuple(arguments))
+            form = dispatcher.pointed()
+            form.compile(tuple(arguments))
             # the compiled code lives as long as its dispatcher, a module's
-            found = dispatcher.overloads[tuple(arguments)]
+            found = form.overloads[tuple(arguments)]
             self._address = found.library.get_pointer_to_function(found.fndesc.llvm_cfunc_wrapper_name)
 
     def __wrapper_address__(self):

@@ -25,10 +25,12 @@ COUNT = """
         for name, module in list(sys.modules.items()):
             if name.startswith("odesim"):
                 for value in vars(module).values():
-                    if isinstance(value, Dispatcher) and (value.stats.cache_hits or value.stats.cache_misses):
-                        label = f"{value.py_func.__module__}.{value.py_func.__name__}"
-                        stats = value.stats
-                        found[label] = [sum(stats.cache_hits.values()), sum(stats.cache_misses.values())]
+                    if isinstance(value, Dispatcher):
+                        forms = [value.stats, value.pointed().stats]
+                        hits = sum(sum(one.cache_hits.values()) for one in forms)
+                        misses = sum(sum(one.cache_misses.values()) for one in forms)
+                        if hits or misses:
+                            found[f"{value.py_func.__module__}.{value.py_func.__name__}"] = [hits, misses]
         return found
 """
 RUNS = """

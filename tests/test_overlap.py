@@ -12,6 +12,7 @@ from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _noise_points, overlap, overlap_problem
 from odesim.flows import _overlap as kernels
 from odesim.flows.closure import closure_of, square
+from odesim.flows.overlap_pointers import pointers_of
 
 NAMES = sorted(CATALOGUE)
 TERMS = st.dictionaries(
@@ -106,6 +107,12 @@ def test_closed_finite_step_term_matches_tensor_quadrature(terms, seed, biased, 
     assert problem.scratch.gamma == pytest.approx(expected, abs=1e-7 * abs(expected).max())
 
 
+def noise_by_points(problem):
+    """The kernel that fills Γ by points, as an entry of this problem."""
+    options = {"by_points": False, "plain": True, "closed": False}
+    return {"noise": pointers_of(problem.act, problem.gamma, problem.grid, **options)["noise"]}
+
+
 @pytest.mark.parametrize("biased", [False, True])
 def test_finite_step_term_by_points_agrees_with_the_closed_form(biased):
     """erf by 2^14 scrambled points: within 2 % of the largest entry, as the rule's error says."""
@@ -113,8 +120,8 @@ def test_finite_step_term_by_points_agrees_with_the_closed_form(biased):
     W, a, b = draw(3, n=4, d=9, biased=biased)
     closed = overlap.problem_of(target, CATALOGUE["erf"], 4, biased=biased, eta_d=1.0, noise=0.2)
     rule = overlap_problem._points(target, None, 4, 4, 2**14, 0)
-    gamma = closed.gamma._replace(method=kernels.NOISE_POINTS, points=rule)
-    points = closed._replace(gamma=gamma)
+    gamma = closed.gamma._replace(points=rule)
+    points = closed._replace(gamma=gamma, **noise_by_points(closed))
     y = state_of(target, W, a, b)
     slope_of(closed, y)
     expected = closed.scratch.gamma.copy()
@@ -308,5 +315,5 @@ def test_the_square_of_a_target_and_its_closure():
 def test_targets_too_large_for_tables_go_by_points(expression, closed):
     target = Target.parse(expression)
     problem = overlap.problem_of(target, CATALOGUE["erf"], 2, biased=False, samples=16)
-    assert problem.gamma.method == (kernels.NOISE_ERF if closed else kernels.NOISE_POINTS)
+    assert (problem.noise is noise_by_points(problem)["noise"]) is not closed
     assert problem.gamma.points.h.size == (0 if closed else 16)

@@ -11,7 +11,7 @@ A teacher network is K more neurons that stay where they are, with −v as their
 alone: the weights w of the neurons in it are 0 for the student, and a only stands in front.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,12 +20,10 @@ from odesim.activations._act import Act
 from odesim.flows._expectation import Series
 from odesim.flows._noise_erf import Closure, Tilt, noise_erf
 from odesim.flows._noise_points import Points, noise_points
-from odesim.flows._overlap_points import Grid, Sums, sums_over_points
+from odesim.flows._overlap_points import Grid, Sums
 from odesim.flows._overlap_terms import fill_Q, inner_products, sums_over_terms
 from odesim.integrate._explicit import largest
 from odesim.integrate._loop import integrate
-
-NOISE_ERF, NOISE_POINTS = 1, 2
 
 
 class Scratch(NamedTuple):
@@ -56,7 +54,6 @@ class Gamma(NamedTuple):
 
     biased: int
     crowd: int
-    method: int
     noise: float
     table: Closure
     table2: Closure  # of h²
@@ -65,7 +62,7 @@ class Gamma(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """Everything the right-hand side reads, in arrays.
+    """Everything the right-hand side reads, in arrays, and pointers to what not every run needs.
 
     It is handed on in parts: numba counts the references of every array in a tuple that a call passes, which costs
     as much as a right-hand side of eight neurons computes.
@@ -89,6 +86,9 @@ class Problem(NamedTuple):
     grid: Grid
     joint: Joint
     scratch: Scratch
+    points: Any  # sums_over_points(act, crowd, grid, m, R, w, b, e)
+    pairs: Any  # pair_sums(act, biased, Q, a, b, t, ka, k1, kb, k12), for all but erf without biases
+    noise: Any  # one of the two kernels that fill Γ
 
 
 @kernel(inline="always")
@@ -124,28 +124,31 @@ def sums_in(s):
 
 
 @kernel
-def fill_gamma(act, g, diagonal, m, R, Q, a, w, b, out):
-    """Fill Γ (N, N) by the chosen method; needs Q."""
-    if g.method == NOISE_ERF:
-        noise_erf(g.biased, g.crowd, diagonal, g.noise, g.table, g.table2, m, Q, a, w, b, g.tilt, out)
-    else:
-        noise_points(act, diagonal, g.noise, m, R, w, b, g.points, a, out)
+def gamma_closed(act, g, diagonal, m, R, Q, a, w, b, out):
+    """Fill Γ (N, N) in closed form; needs Q."""
+    noise_erf(g.biased, g.crowd, diagonal, g.noise, g.table, g.table2, m, Q, a, w, b, g.tilt, out)
+
+
+@kernel
+def gamma_by_points(act, g, diagonal, m, R, Q, a, w, b, out):
+    """Fill Γ (N, N) by points."""
+    noise_points(act, diagonal, g.noise, m, R, w, b, g.points, a, out)
 
 
 @kernel(counted=False)
-def sums_by_points(act, alone, crowd, grid, joint, s, y):
+def sums_by_points(points, act, alone, crowd, grid, joint, s, y):
     """Fill the joint network and its expectations by sums over z."""
     join(alone, y, s.S.shape[0], joint)
-    sums_over_points(act, crowd, grid, joint.m, joint.R, joint.w, joint.b, sums_in(s))
+    points(act, crowd, grid, joint.m, joint.R, joint.w, joint.b, sums_in(s))
 
 
 @kernel(inline="always")
-def sums_by_terms(act, biased, alone, crowd, rows, values, series, joint, s, y):
+def sums_by_terms(pairs, act, biased, alone, crowd, rows, values, series, joint, s, y):
     """Fill the joint network and its expectations by Hermite terms; see `sums_over_terms`."""
     join(alone, y, s.S.shape[0], joint)
     x, e = s.lanes, sums_in(s)
     m, R, w, b = joint.m, joint.R, joint.w, joint.b
-    sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, s.Q, x[0], x[1], s.c, e)
+    sums_over_terms(pairs, act, biased, crowd, rows, values, series, m, R, w, b, s.Q, x[0], x[1], s.c, e)
 
 
 @kernel(inline="always")
@@ -174,12 +177,12 @@ def gradient(by_points, xi, kappa_a, kappa_b, decay, decay_a, joint, s, y, dy):
 
 
 @kernel(counted=False)
-def add_noise(act, g, eta_d, joint, s, y, dy):
+def add_noise(noise, act, g, eta_d, joint, s, y, dy):
     """Add the finite-step term to R'."""
     n = s.S.shape[0]
     to_R = n * joint.m.shape[1]
     to_a = to_R + n * n
-    fill_gamma(act, g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
+    noise(act, g, NO, joint.m, joint.R, s.Q, y[to_a : to_a + n], joint.w, joint.b, s.gamma)
     for j in range(n):
         dR = dy[to_R + j * n : to_R + (j + 1) * n]
         for k in range(n):
@@ -197,12 +200,22 @@ def rhs_overlap(problem, t, y, dy):
     """
     s, joint = problem.scratch, problem.joint
     if problem.by_points:
-        sums_by_points(problem.act, problem.alone, problem.crowd, problem.grid, joint, s, y)
+        sums_by_points(problem.points, problem.act, problem.alone, problem.crowd, problem.grid, joint, s, y)
     else:
         rows = s.Q.shape[0] if problem.eta_d > 0.0 else s.S.shape[0]  # Γ reads all of Q
         values = YES if problem.kappa_a != 0.0 else NO
         sums_by_terms(
-            problem.act, problem.biased, problem.alone, problem.crowd, rows, values, problem.series, joint, s, y
+            problem.pairs,
+            problem.act,
+            problem.biased,
+            problem.alone,
+            problem.crowd,
+            rows,
+            values,
+            problem.series,
+            joint,
+            s,
+            y,
         )
     gradient(
         problem.by_points,
@@ -217,7 +230,7 @@ def rhs_overlap(problem, t, y, dy):
         dy,
     )
     if problem.eta_d > 0.0:
-        add_noise(problem.act, problem.gamma, problem.eta_d, joint, s, y, dy)
+        add_noise(problem.noise, problem.act, problem.gamma, problem.eta_d, joint, s, y, dy)
 
 
 @kernel(counted=False)
@@ -225,9 +238,11 @@ def risk_overlap(problem, y):
     """Return the population risk ½ E[h²] − w·C + ½ wᵀKw over the joint network's weights w."""
     s, joint = problem.scratch, problem.joint
     if problem.by_points:
-        sums_by_points(problem.act, NO, YES, problem.grid, joint, s, y)
+        sums_by_points(problem.points, problem.act, NO, YES, problem.grid, joint, s, y)
     else:
-        sums_by_terms(problem.act, problem.biased, NO, YES, joint.w.size, YES, problem.series, joint, s, y)
+        sums_by_terms(
+            problem.pairs, problem.act, problem.biased, NO, YES, joint.w.size, YES, problem.series, joint, s, y
+        )
     e = sums_in(s)
     total = 0.5 * problem.energy
     for j in range(joint.w.size):
@@ -235,14 +250,14 @@ def risk_overlap(problem, y):
     return total
 
 
-@kernel
+@kernel(counted=False)
 def risks(problem, states, out):
     """Fill the risk of every row of ``states``."""
     for i in range(out.size):
         out[i] = risk_overlap(problem, states[i])
 
 
-@kernel
+@kernel(counted=False)
 def noise_rates(problem, states, out):
     """Fill Γ_jj (rows, N) of every row of ``states``."""
     s, joint = problem.scratch, problem.joint
@@ -252,7 +267,7 @@ def noise_rates(problem, states, out):
         join(problem.alone, y, n, joint)
         fill_Q(joint.w.size, joint.m, joint.R, s.Q, s.lanes[0])
         a = y[to_a : to_a + n]
-        fill_gamma(problem.act, problem.gamma, YES, joint.m, joint.R, s.Q, a, joint.w, joint.b, s.gamma)
+        problem.noise(problem.act, problem.gamma, YES, joint.m, joint.R, s.Q, a, joint.w, joint.b, s.gamma)
         for j in range(n):
             out[i, j] = s.gamma[j, j]
 

@@ -3,7 +3,7 @@
 from odesim._jit import kernel
 from odesim.activations._act import ERF
 from odesim.activations._moments import moments
-from odesim.activations._pairs import pair_sums, pairs_erf
+from odesim.activations._pairs import pairs_erf
 from odesim.flows._expectation import correlation
 
 
@@ -61,7 +61,7 @@ def fill_Q(rows, m, R, Q, q):  # noqa: N802
 
 
 @kernel(inline="always")
-def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, Q, q, t, c, e):
+def sums_over_terms(pairs, act, biased, crowd, rows, values, series, m, R, w, b, Q, q, t, c, e):
     """Fill Q, the moments, C and its partials, and the sums over pairs.
 
     Only the first ``rows`` neurons need them, and where ``values`` is 0 those of C and K themselves may be left out.
@@ -76,7 +76,7 @@ def sums_over_terms(act, biased, crowd, rows, values, series, m, R, w, b, Q, q, 
         for j in range(w.size):
             e.kb[j] = 0.0
     elif crowd:
-        pair_sums(act, biased, Q, w, b, t, e.ka, e.k1, e.kb, e.B)
+        pairs(act, biased, Q, w, b, t, e.ka, e.k1, e.kb, e.B)
     else:
         for j in range(w.size):
             e.ka[j], e.k1[j], e.kb[j] = 0.0, 0.0, 0.0

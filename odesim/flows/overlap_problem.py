@@ -18,6 +18,7 @@ from odesim.flows._noise_points import BLOCK, Points
 from odesim.flows._overlap_points import Grid
 from odesim.flows.closure import affordable, closure_of, square
 from odesim.flows.corners import cube, need_few_corners
+from odesim.flows.overlap_pointers import pointers_of
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import Rates, Training
@@ -76,8 +77,19 @@ def problem_of(
     table, table2 = _tables(terms if closed else {(0,) * p: 0.0})
     alone = loss == "correlation"
     crowd = int(not alone or teacher is not None)
+    act, grid = act_of(activation), _grid(target, n, points)
+    gamma = kernels.Gamma(
+        biased=int(biased),
+        crowd=crowd,
+        noise=float(noise),
+        table=table,
+        table2=table2,
+        tilt=_tilt(rows, p, table, table2),
+        points=_points(target, teacher, n, rows, 0 if closed else samples, rng),
+    )
+    plain = activation.name == "erf" and not biased
     return kernels.Problem(
-        act=act_of(activation),
+        act=act,
         biased=int(biased),
         by_points=int(points is not None),
         alone=int(alone),
@@ -91,19 +103,11 @@ def problem_of(
         share=0.0,
         energy=_second_moment(target, teacher, points),
         series=_series(target),
-        gamma=kernels.Gamma(
-            biased=int(biased),
-            crowd=crowd,
-            method=kernels.NOISE_ERF if closed else kernels.NOISE_POINTS,
-            noise=float(noise),
-            table=table,
-            table2=table2,
-            tilt=_tilt(rows, p, table, table2),
-            points=_points(target, teacher, n, rows, 0 if closed else samples, rng),
-        ),
-        grid=_grid(target, n, points),
+        gamma=gamma,
+        grid=grid,
         joint=_joint(teacher, n, rows, p),
         scratch=_scratch(n, rows, p, _degree(target)),
+        **pointers_of(act, gamma, grid, by_points=points is not None, plain=plain, closed=closed),
     )
 
 
