@@ -1087,14 +1087,14 @@ MUTANTS = [
         "a leap of 1 that needs a sign",
     ),
     Mutant(
-        "outlook.py",
+        "forecast.py",
         "row.w**2 * min(",
         "row.w * min(",
         "test_resolvability.py::test_the_noise_gauge_is_that_of_the_flow",
         "noise linear in the step size",
     ),
     Mutant(
-        "outlook.py",
+        "forecast.py",
         "(network.plain_a**2 * slope)",
         "(network.a**2 * slope)",
         "test_resolvability.py::test_both_scalings_say_the_same",

@@ -13,7 +13,8 @@ from scipy.stats import multivariate_normal
 from odesim.activations._moments import moments
 from odesim.activations._normal import arcsine, distribution2
 from odesim.activations._pairs import pair_sums
-from odesim.activations.catalogue import CATALOGUE, MOST_DEGREE, Activation, activation_named
+from odesim.activations.activation import MOST_DEGREE, Activation
+from odesim.activations.catalogue import CATALOGUE, activation_named
 from odesim.activations.catalogue import NAMES as CALLED
 from odesim.activations.handed import act_of
 from odesim.checks import InputError
