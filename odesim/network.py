@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks, seeds
-from odesim.activations.catalogue import Activation, activation_named
+from odesim.activations.activation import Activation
+from odesim.activations.catalogue import activation_named
 from odesim.targets.series import Target
 
 SCALINGS = ("plain", "mean_field")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 from odesim.activations.handed import act_of
 from odesim.flows import _mean_field as kernels
 from odesim.flows.plain import RightHandSide, counter, ends_of, filler

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 from odesim.flows import _overlap as kernels
 from odesim.flows.overlap_problem import paced, problem_of
 from odesim.flows.plain import RightHandSide, counter, ends_of, filler, positive
