@@ -707,7 +707,7 @@ MUTANTS = [
         "step size of the discrete dynamics",
     ),
     Mutant(
-        "flows/mean_field.py",
+        "flows/mean_field_problem.py",
         "N * row.a / row.clock",
         "row.a / row.clock",
         "test_mean_field.py::test_flow_agrees_with_scipy",
@@ -715,8 +715,8 @@ MUTANTS = [
     ),
     Mutant(
         "flows/mean_field.py",
-        "rates[phase].clock",
-        "job.training.eta",
+        "[row.clock for row in",
+        "[job.training.eta for row in",
         "test_mean_field.py::test_a_schedule_is_one_run_after_another",
         "rate of a phase ignored in single steps",
     ),

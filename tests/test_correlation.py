@@ -15,7 +15,7 @@ from odesim import SGD, InputError, Network, Status, Target, Training, run
 from odesim import Phase as Stretch
 from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _correlation as kernels
-from odesim.flows import correlation, lone, noise_alone
+from odesim.flows import alone_record, correlation, lone, noise_alone
 from odesim.flows.correlation import CorrelationFlow
 from odesim.flows.overlap import risk_of
 from odesim.job import Job
@@ -336,8 +336,8 @@ def test_wide_networks_keep_no_Q_but_their_risk(monkeypatch):
     target = Target.parse("z1 + z1*z2")
     network = Network.random(target, width=5, dim=20)
     kept = simulate(target, network, [0, 1, 2])
-    monkeypatch.setattr(correlation, "MAX_WIDTH_OF_Q", 4)
-    monkeypatch.setattr(correlation, "ENTRIES_AT_ONCE", 20)
+    monkeypatch.setattr(alone_record, "MAX_WIDTH_OF_Q", 4)
+    monkeypatch.setattr(alone_record, "ENTRIES_AT_ONCE", 20)
     out = simulate(target, network, [0, 1, 2])
     assert kept.Q.shape == (3, 5, 5)
     assert out.Q is None

@@ -253,7 +253,7 @@ def _source(job: Job) -> Source:
     return Source(int(target.data == "boolean"), float(job.training.noise), *terms, *teacher)
 
 
-def _scale(network: Network, target: Target) -> float:
+def _scale(network: Network, target: Target | TeacherTarget) -> float:
     """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target.
 
     Under the correlation loss nothing feeds back through f, yet weights may grow for ever where σ is not bounded;
