@@ -53,8 +53,8 @@ class CorrelationFlow:
 
     Each neuron is integrated on its own step sizes, so no bit of a trajectory depends on the neurons beside it, their
     number or the number of threads. Where that is enough (Gaussian data, a target in Hermite terms, an activation whose
-    moments have a closed form, the geometries "free" and "sphere", no finite-step term, no schedule) 64 neurons are
-    integrated side by side and blocks of them on all cores. Gaussian data
+    moments have a closed form, the geometries "free" and "sphere", no finite-step term, no schedule, no events) 64
+    neurons, also of several start networks, are integrated side by side and blocks of them on all cores. Gaussian data
     is exact for every dimension d. Boolean data sums over all of {±1}^P and takes the part of <w, x>
     off the support as Gaussian, right to O(1/d). There, ReLU neurons whose residual is used up can stick to a kink:
     the flow then becomes stiff and is smoothed over 1e-4 of the argument's size; an explicit method may end such a

@@ -139,6 +139,9 @@ class MeanFieldFlow:
     def simulate(self, job: Job) -> Trajectory:
         """Integrate; one run, whatever ``job.seeds`` says, with ``Q`` left out.
 
+        There is no noise rate or gauge: ν is of the order of eta d over the batch, which this limit takes to 0, and in
+        units of a start of size d^{−1/2}, of which it knows no d. `OverlapFlow` and the correlation flow have them.
+
         Raises
         ------
         InputError

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim import checks
+from odesim import checks, seeds
 from odesim.activations.catalogue import Activation
 from odesim.flows import _overlap as kernels
 from odesim.flows.overlap_problem import paced, problem_of
@@ -87,6 +87,8 @@ class OverlapFlow:
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
         checks.integer("log2_samples", self.log2_samples, low=4, high=20)
+        if isinstance(self.rng, np.random.Generator):  # once, for every run to have the same points
+            object.__setattr__(self, "rng", seeds.seed_sequence(self.rng))
 
     def simulate(self, job: Job) -> Trajectory:
         """Integrate from the network's overlaps; one run, whatever ``job.seeds`` says.
