@@ -187,8 +187,8 @@ def test_events_of_neurons_alone_have_their_closed_form():
     def risk(s):  # C = m/2, K = q/2
         return 0.5 - 0.6 * m(s) / 2 + 0.36 * (m(s) ** 2 + R(s)) / 4
 
-    early, late = 0.7, 2.2  # then the clock shows 2.2 + 0.5, for a step moves w by eta, and takes half of it
-    clock = {early: early, late: 1.0 + 0.5 + (late - 1.0)}
+    early, late = 0.7, 2.2  # in the last phase a step moves w as in the first, and takes half the time
+    clock = {early: early, late: 1.0 + 0.5 + 0.5 * (late - 1.0)}
     sought = [
         od.overlap_above(0, 0, m(early), name="early"),
         od.overlap_above(0, 0, m(late), name="late"),
@@ -210,25 +210,21 @@ def test_events_of_neurons_alone_have_their_closed_form():
     assert np.array_equal(out.m, plain.m)
 
 
-def test_an_overlap_that_crosses_and_returns_between_outputs_is_found():
-    """Two neurons: m up to its maximum and back below by decay; the risk's own visit is found between outputs too."""
-    target = od.Target.parse("z1")
-    network = od.Network.from_overlaps([[0.2], [-0.3]], [[2.0, 0.0], [0.0, 1.0]], [0.5, 0.2], dim=9)
-    training = od.Training(1e-3, eta_a=0.0, decay_w=0.2, schedule=(od.Phase(2000), od.Phase(w=0.5)))
-    fine = od.run(od.CorrelationFlow(), target, network, training, steps=100_000, points=2000, spacing="linear")
-    for values, make in (
-        (fine.m[:, 0, 0], lambda x: od.overlap_above(0, 0, x)),
-        (-fine.risk, lambda x: od.risk_below(-x)),
-    ):
-        top = int(values.argmax())
-        if not 0 < top < values.size - 1:
-            continue
-        level = 0.5 * (values[top] + max(values[0], values[-1]))
-        event = make(level)
-        out = od.run(od.CorrelationFlow(), target, network, training, steps=100_000, points=2, events=[event])
-        assert out.events[event.name] == pytest.approx(
-            np.interp(level, values[: top + 1], fine.time[: top + 1]), rel=1e-3
-        )
+def test_what_crosses_and_returns_between_two_outputs_is_found():
+    """An overlap up to its maximum and halfway back, and the risk down and up again as the output overshoots."""
+    network, training = od.Network.random(TARGET, width=3, dim=40, rng=7), od.Training(1e-2, eta_a=0)
+    fine = od.run(od.CorrelationFlow(), TARGET, network, training, steps=10_000, points=2000, spacing="linear")
+    overlap, risk = fine.m[:, 1, 2], fine.risk
+    assert max(overlap[0], overlap[-1]) < 0.185 < overlap.max()
+    assert min(risk[0], risk[-1]) > 0.6 > risk.min()
+    sought = [od.overlap_above(1, 2, 0.185, name="up"), od.overlap_below(1, 2, 0.185, name="back"),
+              od.risk_below(0.6, name="down"), od.risk_above(0.6, name="again")]  # fmt: skip
+    out = od.run(od.CorrelationFlow(), TARGET, network, training, steps=10_000, points=2, events=sought)
+    first, least = int(overlap.argmax()), int(risk.argmin())
+    for name, values, turn, level in (("up", overlap, first, 0.185), ("down", -risk, least, -0.6)):
+        assert out.events[name] == pytest.approx(np.interp(level, values[:turn], fine.time[:turn]), abs=1e-3)
+    for name, values, turn, level in (("back", -overlap, first, -0.185), ("again", risk, least, 0.6)):
+        assert out.events[name] == pytest.approx(np.interp(level, values[turn:], fine.time[turn:]), abs=1e-3)
 
 
 def test_a_terminal_event_of_one_neuron_ends_all_of_them():
