@@ -147,13 +147,19 @@ class Experiment(Config):
         return "; ".join(texts)
 
     def _simulate(self, dynamics: Any, progress: bool | None, **grid: Any) -> Trajectory:
-        start = self.start
+        start, count, rng = self.start, self.runs.starts, self.runs.rng
+        network: Network | list[Network] = start.network
+        if count > 1:
+            if not getattr(dynamics, "many_starts", False):
+                raise InputError(f"run.starts={count} needs a flow by itself; leave it out, or simulate a flow")
+            options = dataclasses.asdict(self.network) | {"scaling": start.network.scaling}
+            network = Network.ensemble(start.target, count, **options, rng=rng)
         out = run(
             dynamics,
             start.target,
-            start.network,
+            network,
             start.training,
-            rng=self.runs.rng,
+            rng=rng,
             progress=progress,
             **grid,
         )

@@ -7,7 +7,7 @@ import pytest
 from test_correlation import TARGETS, neurons, simulate
 
 from odesim import InputError, Network, Status, Target, Training, run
-from odesim.flows import correlation
+from odesim.flows import alone_record
 from odesim.flows.correlation import CorrelationFlow
 from odesim.job import Job
 
@@ -63,8 +63,8 @@ def test_wide_networks_keep_no_Q_but_their_risk(monkeypatch):
     target = Target.parse("z1 + z1*z2")
     network = Network.random(target, width=5, dim=20)
     kept = simulate(target, network, [0, 1, 2])
-    monkeypatch.setattr(correlation, "MAX_WIDTH_OF_Q", 4)
-    monkeypatch.setattr(correlation, "ENTRIES_AT_ONCE", 20)
+    monkeypatch.setattr(alone_record, "MAX_WIDTH_OF_Q", 4)
+    monkeypatch.setattr(alone_record, "ENTRIES_AT_ONCE", 20)
     out = simulate(target, network, [0, 1, 2])
     assert kept.Q.shape == (3, 5, 5)
     assert out.Q is None

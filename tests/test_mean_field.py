@@ -11,7 +11,7 @@ from scipy.integrate import solve_ivp
 from odesim import InputError, Network, Status, Target, Training, run
 from odesim.activations.catalogue import CATALOGUE
 from odesim.flows import _mean_field as kernels
-from odesim.flows import mean_field
+from odesim.flows import mean_field, mean_field_problem
 from odesim.flows.mean_field import MeanFieldFlow, Particles
 from odesim.flows.points import points_of
 from odesim.job import Job
@@ -28,7 +28,7 @@ def draw(seed, n=3, P=2):
     return Particles(m, s, a, b, weights / weights.sum())
 
 
-def problem_for(target, name, neurons, pace=mean_field.UNIT, nodes=10, **options):
+def problem_for(target, name, neurons, pace=mean_field_problem.UNIT, nodes=10, **options):
     rule = points_of(target, nodes)
     return mean_field.problem_of(rule, CATALOGUE[name], neurons.weights, pace, **options)
 
@@ -90,7 +90,7 @@ def test_relu_without_residual_is_relu(s):
 def test_risk_is_the_plain_sum_and_the_slopes_are_the_plain_averages(seed, name, data):
     target = Target.parse("z1 + z1*z2/2 + 0.3", data=data)
     neurons = draw(seed)
-    pace = mean_field.Pace(0.9, 0.7, 0.2, 0.2, 0.3)
+    pace = mean_field_problem.Pace(0.9, 0.7, 0.2, 0.2, 0.3)
     problem = problem_for(target, name, neurons, pace, nodes=5)
     assert kernels.risk_mean_field(problem, neurons.flat()) == pytest.approx(
         naive.risk(name, target, neurons, 5), abs=1e-11
@@ -136,7 +136,7 @@ def test_flow_agrees_with_scipy(name, data):
     ours = simulate(target, flow, network=network, t=15, **rates, decay_w=0.01, decay_a=0.02)
     neurons = flow.neurons(network)
     assert neurons.s == pytest.approx(np.linalg.norm(network.weights[:, 2:], axis=1))
-    pace = mean_field.Pace(1.0, 0.7, 0.3, 0.01, 0.02)
+    pace = mean_field_problem.Pace(1.0, 0.7, 0.3, 0.01, 0.02)
     problem = problem_for(target, name, neurons, pace, nodes=8, smoothing=1e-3)
     theirs = solve_ivp(
         lambda t, y: slope_of(problem, y),

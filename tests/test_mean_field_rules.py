@@ -13,7 +13,7 @@ from test_mean_field_staircases import STAIRS
 
 from odesim import Target, Training, run, training
 from odesim.flows import _mean_field as kernels
-from odesim.flows import mean_field
+from odesim.flows import mean_field, mean_field_problem
 from odesim.flows.mean_field import MeanFieldFlow
 
 
@@ -38,7 +38,7 @@ def test_single_steps_are_the_euler_map_and_tend_to_the_flow():
         gaps.append(abs(out.risk[-1] - flow.risk[-1]))
     assert gaps[0] / gaps[1] == pytest.approx(2, rel=0.2)
     neurons = MeanFieldFlow().neurons(network)
-    problem, y = problem_for(target, "erf", neurons, mean_field.UNIT._replace(xi_b=0.0)), neurons.flat()
+    problem, y = problem_for(target, "erf", neurons, mean_field_problem.UNIT._replace(xi_b=0.0)), neurons.flat()
     for _ in range(200):
         y += 0.05 * slope_of(problem, y)
     assert out.steps[-1] == 200
