@@ -959,7 +959,11 @@ MUTANTS = [
     Mutant("sgd/full.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
     Mutant("sgd/full.py", "state.scale**2", "state.scale", EVERYTHING, "scale of W once in Q"),
     Mutant(
-        "sgd/full.py", "state.a[:N] / job", "state.a[:N] * job", EVERYTHING, "1/N the wrong way in what is recorded"
+        "sgd/full.py",
+        "state.a[:N] / self.job",
+        "state.a[:N] * self.job",
+        EVERYTHING,
+        "1/N the wrong way in what is recorded",
     ),
     Mutant("sgd/full.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
     Mutant(
