@@ -18,6 +18,7 @@ from odesim.checks import InputError
 from odesim.comparison import Comparison, compare
 from odesim.complexity import LeapPath, leap_path
 from odesim.network import Network
+from odesim.observables import lessons
 from odesim.outlook import Resolvability, resolvability
 from odesim.plateaus import PlateauRule
 from odesim.resolve import BlockedTerm, blocked_messages, blocked_terms, stable_eta_d
@@ -292,6 +293,7 @@ class Result:
             "leap": self.path.leap,
             "predicted_levels": list(self.path.plateau_levels),
             **self.comparison.summary(),
+            "learned": {name: lessons(run, self.target) for name, run in (("ode", self.ode), ("sgd", self.sgd))},
             "resolvability": self.experiment.outlook.as_dict(),
             "blocked": blocked_messages(start.blocked),
             "ended_early": self.failure,
@@ -328,6 +330,7 @@ class Simulation:
             "leap": start.path.leap,
             "predicted_levels": list(start.path.plateau_levels),
             **self.findings.summary(),
+            "learned": lessons(run, start.target),
             "resolvability": self.experiment.outlook.as_dict(),
             "blocked": blocked_messages(start.blocked),
             "status": [Status(int(one)).name.lower() for one in np.ravel(run.status)],

@@ -246,6 +246,21 @@ class Trajectory:
         return values if self.ensemble else values[None]
 
 
+def squared_norms(trajectory: Trajectory) -> Floats:
+    """Squared norms ‖w_j‖² of the weight vectors, shape (..., T, N), from whichever field holds them.
+
+    Raises
+    ------
+    InputError
+        If neither Q nor q was kept.
+    """
+    if trajectory.q is not None:
+        return trajectory.q
+    if trajectory.Q is None:
+        raise InputError("trajectory has neither Q nor q, the squared norms of the weights; run it again")
+    return np.diagonal(trajectory.Q, axis1=-2, axis2=-1)
+
+
 def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:
     """Quantile over the first axis, where NaN marks a run that has ended; NaN where all have."""
     with warnings.catch_warnings():

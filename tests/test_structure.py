@@ -17,7 +17,8 @@ ROOMS = [
     "generative", "predictions", "dossier", "network", "training", "trajectory", "events", "job", "integrate",
     "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
     "stationary", "escapes", "outlook", "runner", "passages", "_searching", "searching",
-    "plateaus", "comparison", "simulation", "specs", "experiment", "plotting", "cli", "__main__",
+    "alignment", "network_series", "observables", "plateaus", "comparison", "simulation", "specs",
+    "experiment", "plotting", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

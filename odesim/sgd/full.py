@@ -152,15 +152,15 @@ class _Walk:
         Q *= state.scale**2
         values = {"m": m, "Q": Q, "a": state.a[:N] / self.job.network.unit, "b": state.b[:N].copy()}
         if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
-            values["risk"] = risk(self.job, m, Q, values["a"], values["b"])
+            values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], values["b"])}
         return values
 
 
 def shapes(job: Job) -> dict[str, tuple[int, ...]]:
     """Return what a run of the whole network records, each with the shape of one row."""
     N, P = job.network.width, job.target.P
-    wide = {} if N > MAX_WIDTH_OF_Q else {"Q": (N, N)}
-    return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **wide}
+    gram = {"q": (N,)} if N > MAX_WIDTH_OF_Q else {"Q": (N, N)}
+    return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **gram}
 
 
 def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:
