@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from odesim.plateaus import PlateauRule as PlateauRule
     from odesim.plateaus import find_plateaus as find_plateaus
     from odesim.plotting.comparison import plot_comparison as plot_comparison
-    from odesim.plotting.learned import plot_coefficients as plot_coefficients
     from odesim.plotting.overlaps import plot_overlaps as plot_overlaps
     from odesim.plotting.plateaus import plot_plateaus as plot_plateaus
     from odesim.plotting.simulation import plot_simulation as plot_simulation
+    from odesim.plotting.terms import plot_coefficients as plot_coefficients
     from odesim.predictions import exponents as exponents
     from odesim.resolve import BlockedTerm as BlockedTerm
     from odesim.resolve import blocked_terms as blocked_terms
@@ -92,7 +92,7 @@ _ROOMS = {
     "outlook": ("Resolvability", "resolvability"),
     "plateaus": ("Plateau", "PlateauRule", "find_plateaus"),
     "plotting.comparison": ("plot_comparison",),
-    "plotting.learned": ("plot_coefficients",),
+    "plotting.terms": ("plot_coefficients",),
     "plotting.overlaps": ("plot_overlaps",),
     "plotting.plateaus": ("plot_plateaus",),
     "plotting.simulation": ("plot_simulation",),
