@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 import odesim
 from odesim import checks, files
+from odesim.activations.catalogue import Activation
 from odesim.checks import InputError
 from odesim.trajectory import Status
 
@@ -192,7 +193,7 @@ def _digest(value: Any) -> str:
 
 
 def _feed(digest: Any, value: Any) -> None:
-    """Arrays byte by byte, numbers by value, targets and activations as kernels see them, dataclasses by field."""
+    """Arrays byte by byte, numbers by value, activations as kernels see them, dataclasses by field."""
     if isinstance(value, np.ndarray):
         digest.update(f"array {value.dtype.str} {value.shape};".encode())
         digest.update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
@@ -201,11 +202,11 @@ def _feed(digest: Any, value: Any) -> None:
     elif isinstance(value, numbers.Real) and not isinstance(value, bool):
         number = float(value)
         digest.update(f"{int(number) if number.is_integer() else number.hex()};".encode())
-    elif hasattr(value, "arrays"):
+    elif isinstance(value, Activation):
         _feed(digest, (type(value).__name__, *value.arrays()))
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         _feed(digest, type(value).__name__)
-        for one in dataclasses.fields(value):
+        for one in (one for one in dataclasses.fields(value) if one.compare):
             _feed(digest, (one.name, getattr(value, one.name)))
     elif isinstance(value, list | tuple):
         digest.update(f"{len(value)} of;".encode())

@@ -152,6 +152,8 @@ class Ensemble:
         rows = {name: values[index] for name, values in self.rows.items()}
         recorded, step, status = self._record_rows(walk, index, record.rows, rows)
         walk.finish(rows)
+        for values in rows.values():
+            values[recorded:] = np.nan  # of the same bits, whatever was made of them
         where = "" if status == Status.DONE else f"at step {step}: "
         unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
         message = where + (UNBOUNDED if unbounded else status.text)
