@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import Decay
 
-from odesim import files
+from odesim import cli, files
 from odesim.activations.catalogue import Activation
 from odesim.checkpoints import Checkpoint, Record, fingerprint
 from odesim.checks import InputError, RunError
@@ -283,6 +283,23 @@ def _refused(monkeypatch, job, memory):
     except InputError:
         return True
     return False
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--checkpoint", "run.ckpt"], "OverlapFlow keeps no checkpoints, being quick to run again; leave"),
+        (["--dynamics", "sgd", "--resume"], "run.resume needs the file to go on from; give run.checkpoint (--ch"),
+        (["--dynamics", "sgd", "--checkpoint", "run.ckpt", "--resume"], "run.ckpt is altered or was not written by"),
+    ],
+)
+def test_the_command_line_refuses_in_one_line(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.ckpt").write_text("hello")
+    assert cli.main(["simulate", "z1", "--dim", "9", "--width", "2", "--steps", "9", "--quiet", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"odesim: error: {message}")
+    assert (tmp_path / "run.ckpt").read_text() == "hello"
 
 
 # --- a disk that refuses, and how often is written
