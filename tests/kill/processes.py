@@ -8,10 +8,10 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from conftest import ROOT
+import odesim
 
 HERE = Path(__file__).parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(odesim.__file__).parents[1]), "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 @contextmanager
