@@ -212,7 +212,12 @@ class Experiment:
         ready("ode", ode)
         return Result(self, *self.start[:3], ode, sgd, compare(ode, sgd, self.start.path, rule=self.plateaus))
 
-    def simulate(self, progress: bool | None = None, ready: Callable[[Trajectory], None] | None = None) -> Simulation:
+    def simulate(
+        self,
+        progress: bool | None = None,
+        ready: Callable[[Trajectory], None] | None = None,
+        **keep: Any,
+    ) -> Simulation:
         """Run the one dynamics that ``dynamics`` names, and say what its risk did.
 
         Parameters
@@ -221,14 +226,16 @@ class Experiment:
             Whether to draw a bar on stderr; by default on a terminal only.
         ready : callable, optional
             Called with the trajectory as soon as that is done.
+        **keep
+            ``checkpoint``, ``checkpoint_every`` and ``resume`` of `odesim.run`.
 
         Raises
         ------
         InputError
-            If the dynamics refuses the experiment.
+            If the dynamics refuses the experiment or the checkpoint is not one of it.
         """
         seeds = {"seeds": self.runs.seeds} if self.dynamics.name in menu.ENSEMBLES else {}
-        trajectory = self._simulate(self._dynamics(), progress, **seeds, **self._grid)
+        trajectory = self._simulate(self._dynamics(), progress, **seeds, **self._grid, **keep)
         if ready is not None:
             ready(trajectory)
         return Simulation(self, examine(trajectory, self.start.path, rule=self.plateaus))
@@ -247,7 +254,7 @@ class Experiment:
         if not ends:
             return None
         start = self.start
-        unstable = any(end.status != Status.INTERRUPTED for end in ends)
+        unstable = any(end.status not in (Status.INTERRUPTED, Status.DISK_FULL) for end in ends)
         texts = [end.text for end in ends]
         if unstable:
             texts.append(f"try --eta-d {stable_eta_d(start.network, start.target, start.training):g}")

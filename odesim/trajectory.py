@@ -27,6 +27,7 @@ class Status(IntEnum):
     INTERRUPTED = 4
     TOO_FAST = 5
     EVENT = 6
+    DISK_FULL = 7
 
     @property
     def text(self) -> str:
@@ -44,6 +45,7 @@ _TEXTS = {
     "take a smaller step size",
     Status.EVENT: "a terminal event happened, which ends the run",
     Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
+    Status.DISK_FULL: "the checkpoint could not be written and the one before is untouched; free the disk and resume",
 }
 
 _PER_RUN = ("risk", "m", "a", "b", "Q", "q")

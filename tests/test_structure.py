@@ -14,8 +14,8 @@ PACKAGE = ROOT / "odesim"
 ROOMS = [
     "_jit", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
     "isotropy", "staircase", "symmetry",
-    "generative", "predictions", "dossier", "network", "training", "trajectory", "events", "job", "integrate",
-    "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
+    "generative", "predictions", "dossier", "network", "training", "trajectory", "events", "checkpoints", "job",
+    "integrate", "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
     "stationary", "escapes", "outlook", "runner", "passages", "_searching", "searching",
     "alignment", "network_series", "observables", "plateaus", "comparison", "simulation", "specs",
     "experiment", "plotting", "cli", "__main__",

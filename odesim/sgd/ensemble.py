@@ -1,8 +1,12 @@
-"""All runs of a stochastic dynamics, in threads: chunks, output rows, progress, early ends; knows none by name."""
+"""All runs of a stochastic dynamics, in threads: chunks, output rows, progress, checkpoints, early ends.
+
+It knows no dynamics by name.
+"""
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -11,7 +15,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from odesim.checkpoints import Record
 from odesim.job import Job
+from odesim.sgd.keeper import Keeper
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
@@ -51,7 +57,18 @@ class Walk(Protocol):
         ...
 
     def finish(self, rows: Mapping[str, Array]) -> None:
-        """Fill, once the run has ended, the rows (T, ...) that are cheaper found all at once."""
+        """Fill, once the run has ended, the rows (T, ...) that are cheaper found all at once.
+
+        They follow from the other rows alone: a run that goes on from a checkpoint finds them again.
+        """
+        ...
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return copies of all that the walk needs to go on from here, at the end of any call of `advance`."""
+        ...
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become, right after the start, the walk that gave these arrays; none of them is kept."""
         ...
 
 
@@ -75,6 +92,7 @@ class Ensemble:
     status: NDArray[np.int64] = field(init=False)
     message: list[str] = field(init=False)
     done: list[int] = field(init=False)
+    keeper: Keeper = field(init=False)
 
     def __post_init__(self) -> None:
         S, T = self.job.seeds, self.job.steps.size
@@ -82,13 +100,32 @@ class Ensemble:
         self.status = np.full(S, Status.INTERRUPTED, dtype=np.int64)
         self.message = [Status.INTERRUPTED.text] * S
         self.done = [0] * S
+        self.keeper = Keeper(self.job.checkpoint, self.rows, S, self.job.stop.set)
 
     def run(self, threads: int) -> None:
-        """Run all seeds; ctrl-C stops them, and so does an error in one of them, which is raised."""
-        stop = self.job.stop
+        """Run all seeds; ctrl-C stops them, and so does an error in one of them, which is raised.
+
+        Raises
+        ------
+        InputError
+            If there is a checkpoint to go on from which is not one of this job, or not whole.
+        RunError
+            If a checkpoint cannot be written before the first step; later on that ends the runs with a status.
+        """
+        self.keeper.open()
+        try:
+            self._run_all(threads)
+        finally:
+            self.keeper.close()
+        if self.keeper.failure is not None:
+            self._say_that_writing_failed(self.keeper.failure)
+
+    def _run_all(self, threads: int) -> None:
+        stop, runs = self.job.stop, []
         with ThreadPoolExecutor(threads, thread_name_prefix="run") as pool:
-            runs = [pool.submit(self.run_one, index) for index in range(self.job.seeds)]
             try:
+                for index in range(self.job.seeds):
+                    runs.append(pool.submit(self.run_one, index))
                 _, unfinished = wait(runs, return_when=FIRST_EXCEPTION)
                 if unfinished:
                     stop.set()
@@ -99,26 +136,46 @@ class Ensemble:
             run.result()
 
     def run_one(self, index: int) -> None:
-        """Run one seed from its start to the last output step, or to an early end."""
+        """Run one seed from its start, or where its checkpoint has it, to the last output step or an early end."""
+        record = self.keeper.begin(index)
+        if record.status is None:
+            record = self._go_on(index, record)
+        self.keeper.end(index, record)
+        self.status[index] = Status.INTERRUPTED if record.status is None else record.status
+        self.message[index] = record.message
+
+    def _go_on(self, index: int, record: Record) -> Record:
+        """Run one seed from a record of it; return its last."""
         walk = self.start(index)
+        if record.state is not None:
+            walk.restore(record.state)
         rows = {name: values[index] for name, values in self.rows.items()}
-        for row, step in enumerate(self.job.steps.tolist()):
-            status = self._advance(walk, index, step)
+        recorded, step, status = self._record_rows(walk, index, record.rows, rows)
+        walk.finish(rows)
+        for values in rows.values():
+            values[recorded:] = np.nan  # of the same bits, whatever was made of them
+        where = "" if status == Status.DONE else f"at step {step}: "
+        unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
+        message = where + (UNBOUNDED if unbounded else status.text)
+        if status == Status.INTERRUPTED:
+            return Record(recorded, walk.arrays(), None, message)
+        return Record(recorded, None, status, message)
+
+    def _record_rows(self, walk: Walk, index: int, first: int, rows: Mapping[str, Array]) -> tuple[int, int, Status]:
+        """Record from row ``first`` on; return how many rows there are, and the step and status of the end."""
+        for row, step in enumerate(self.job.steps[first:].tolist(), first):
+            status = self._advance(walk, index, row, step)
             ended = walk.step
             if status == Status.DONE:
                 status, ended, values = walk.look(step)
                 if status == Status.DONE and not all(np.isfinite(value).all() for value in values.values()):
                     status = Status.NOT_FINITE
             if status != Status.DONE:
-                break
+                return row, ended, status
             for name in values.keys() & rows.keys():
                 rows[name][row] = values[name]
             self._progress(index, step)
-        walk.finish(rows)
-        self.status[index] = status
-        where = "" if status == Status.DONE else f"at step {ended}: "
-        unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
-        self.message[index] = where + (UNBOUNDED if unbounded else status.text)
+        return self.job.steps.size, walk.step, Status.DONE
 
     def trajectory(self, kind: str) -> Trajectory:
         """Return what was recorded."""
@@ -133,8 +190,17 @@ class Ensemble:
             kind=kind,
         )
 
-    def _advance(self, walk: Walk, index: int, until: int) -> Status:
-        """Advance until the walk has arrived, in calls that are short enough to be stopped."""
+    def _say_that_writing_failed(self, why: str) -> None:
+        """Give the runs that it stopped their status; runs that are complete are only warned of."""
+        for index in np.flatnonzero(self.status == Status.INTERRUPTED):
+            self.status[index] = Status.DISK_FULL
+            where = self.message[index].removesuffix(Status.INTERRUPTED.text)
+            self.message[index] = f"{where}{why}; the checkpoint before is untouched, resume from it"
+        if not (self.status == Status.DISK_FULL).any():
+            warnings.warn(f"{why}; the runs are complete without it", stacklevel=2)
+
+    def _advance(self, walk: Walk, index: int, row: int, until: int) -> Status:
+        """Advance until the walk has arrived, in calls that are short enough to be stopped; ``row`` is the next."""
         before = -1
         while walk.step != before:
             if self.job.stop.is_set():
@@ -143,6 +209,8 @@ class Ensemble:
             status = walk.advance(until)
             if status != Status.DONE:
                 return status
+            if self.keeper.asks(index):
+                self.keeper.give(index, Record(row, walk.arrays()))
             self._progress(index, walk.step)
         return Status.INTERRUPTED if self.job.stop.is_set() else Status.DONE
 

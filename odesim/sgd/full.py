@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,7 @@ class SGD:
         For another dtype or a number of threads below 1.
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
     dtype: str = "float64"
     threads: int | None = None
 
@@ -143,6 +144,23 @@ class _Walk:
         """With Q kept, the risks are quicker found all at once."""
         if "Q" in rows:
             rows["risk"][:] = risk(self.job, *(rows[name] for name in ("m", "Q", "a", "b")))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the weights and where they stand."""
+        state = self.state.copy()
+        return {
+            "W": state.W,
+            "a": state.a,
+            "b": state.b,
+            "step": np.array(state.step, dtype=np.int64),
+            "scale": np.array(state.scale),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the weights from `arrays`."""
+        state = self.state
+        state.W[:], state.a[:], state.b[:] = arrays["W"], arrays["a"], arrays["b"]
+        state.step, state.scale = int(arrays["step"]), float(arrays["scale"])
 
     def _values(self, state: _State) -> dict[str, Array]:
         N = self.job.network.width
