@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from odesim.activations.activation import Activation as Activation
     from odesim.activations.catalogue import activation_named as activation_named
+    from odesim.alignment import aligned_share as aligned_share
+    from odesim.alignment import principal_cosines as principal_cosines
+    from odesim.alignment import recovery_steps as recovery_steps
+    from odesim.alignment import subspace_overlap as subspace_overlap
     from odesim.checks import InputError as InputError
     from odesim.checks import RunError as RunError
     from odesim.comparison import Comparison as Comparison
@@ -35,6 +39,9 @@ if TYPE_CHECKING:
     from odesim.isotropy import isoleap_path as isoleap_path
     from odesim.isotropy import relevant_directions as relevant_directions
     from odesim.network import Network as Network
+    from odesim.network_series import coefficients as coefficients
+    from odesim.observables import Learned as Learned
+    from odesim.observables import learned as learned
     from odesim.outlook import Resolvability as Resolvability
     from odesim.plateaus import Plateau as Plateau
     from odesim.plateaus import PlateauRule as PlateauRule
@@ -43,6 +50,7 @@ if TYPE_CHECKING:
     from odesim.plotting.overlaps import plot_overlaps as plot_overlaps
     from odesim.plotting.plateaus import plot_plateaus as plot_plateaus
     from odesim.plotting.simulation import plot_simulation as plot_simulation
+    from odesim.plotting.terms import plot_coefficients as plot_coefficients
     from odesim.predictions import exponents as exponents
     from odesim.resolve import BlockedTerm as BlockedTerm
     from odesim.resolve import blocked_terms as blocked_terms
@@ -67,6 +75,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "activations.activation": ("Activation",),
     "activations.catalogue": ("activation_named",),
+    "alignment": ("aligned_share", "principal_cosines", "recovery_steps", "subspace_overlap"),
     "checks": ("InputError", "RunError"),
     "comparison": ("Comparison", "compare"),
     "complexity": ("information_exponent", "leap", "leap_path"),
@@ -80,9 +89,12 @@ _ROOMS = {
     "generative": ("generative_leap", "sq_leap"),
     "isotropy": ("isoleap", "isoleap_path", "relevant_directions"),
     "network": ("Network",),
+    "network_series": ("coefficients",),
+    "observables": ("Learned", "learned"),
     "outlook": ("Resolvability",),
     "plateaus": ("Plateau", "PlateauRule", "find_plateaus"),
     "plotting.comparison": ("plot_comparison",),
+    "plotting.terms": ("plot_coefficients",),
     "plotting.overlaps": ("plot_overlaps",),
     "plotting.plateaus": ("plot_plateaus",),
     "plotting.simulation": ("plot_simulation",),

@@ -8,7 +8,9 @@ import gc
 import importlib
 import itertools
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +27,12 @@ DONE, ENDED_EARLY, BAD_INPUT = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 when done, 1 when ended early with what it has kept, 2 for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
+    with _terminable():
+        return _main(words)
+
+
+def _main(words: list[str]) -> int:
+    """Call the command; an error is one line and an exit code."""
     try:
         with _rare_collections():
             return _run(words)
@@ -61,6 +69,19 @@ def _rare_collections() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end a run as ctrl-C does: with what it has kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
+
+
 def compare(words: list[str]) -> int:
     """Compare: integrate the ODE, run SGD from the same weights, draw, write and print how they agree."""
     flags = parse(_experiment_parser("compare"), words)
@@ -79,7 +100,10 @@ def simulate(words: list[str]) -> int:
     experiment = _experiment(flags)
     out = _announce(experiment, flags)
     result = experiment.simulate(
-        progress=False if flags.quiet else None, ready=lambda run: run.save(out / "trajectory.npz")
+        progress=False if flags.quiet else None,
+        ready=lambda run: run.save(out / "trajectory.npz"),
+        checkpoint=flags.checkpoint,
+        resume=flags.resume,
     )
     _write(result, out, "simulate.png", _picture_of_simulation)
     return _report(result.findings.text(), result.failure, out, flags)
@@ -331,6 +355,13 @@ def _experiment_parser(command: str) -> argparse.ArgumentParser:
     parser.add_argument(
         "--set", metavar="NAME=VALUE", action="append", default=[], help="any field, as in network.dim=400"
     )
+    if command == "simulate":
+        parser.add_argument(
+            "--checkpoint", metavar="FILE", help="keep the run in this file, at least every 2 s (sgd, layerwise)"
+        )
+        parser.add_argument(
+            "--resume", action="store_true", help="go on from the checkpoint if there is one, to the same bits"
+        )
     for name, one in options().items():
         flag = _flag(name, one.metadata)
         if flag is None:

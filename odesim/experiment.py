@@ -17,6 +17,7 @@ from odesim.complexity import LeapPath, leap_path
 from odesim.config import Config
 from odesim.forecast import resolvability
 from odesim.network import Network
+from odesim.observables import lessons
 from odesim.outlook import Resolvability
 from odesim.resolve import BlockedTerm, blocked_messages, blocked_terms, stable_eta_d
 from odesim.runner import check_target, early_end, run
@@ -105,7 +106,12 @@ class Experiment(Config):
         ready("ode", ode)
         return Result(self, *self.start[:3], ode, sgd, compare(ode, sgd, self.start.path, rule=self.plateaus))
 
-    def simulate(self, progress: bool | None = None, ready: Callable[[Trajectory], None] | None = None) -> Simulation:
+    def simulate(
+        self,
+        progress: bool | None = None,
+        ready: Callable[[Trajectory], None] | None = None,
+        **keep: Any,
+    ) -> Simulation:
         """Run the one dynamics that ``dynamics`` names, and say what its risk did.
 
         Parameters
@@ -114,14 +120,16 @@ class Experiment(Config):
             Whether to draw a bar on stderr; by default on a terminal only.
         ready : callable, optional
             Called with the trajectory as soon as that is done.
+        **keep
+            ``checkpoint``, ``checkpoint_every`` and ``resume`` of `odesim.run`.
 
         Raises
         ------
         InputError
-            If the dynamics refuses the experiment.
+            If the dynamics refuses the experiment or the checkpoint is not one of it.
         """
         seeds = {"seeds": self.runs.seeds} if self.dynamics.name in menu.ENSEMBLES else {}
-        trajectory = self._simulate(self._dynamics(), progress, **seeds, **self._grid)
+        trajectory = self._simulate(self._dynamics(), progress, **seeds, **self._grid, **keep)
         if ready is not None:
             ready(trajectory)
         return Simulation(self, examine(trajectory, self.start.path, rule=self.plateaus))
@@ -140,7 +148,7 @@ class Experiment(Config):
         if not ends:
             return None
         start = self.start
-        unstable = any(end.status != Status.INTERRUPTED for end in ends)
+        unstable = any(end.status not in (Status.INTERRUPTED, Status.DISK_FULL) for end in ends)
         texts = [end.text for end in ends]
         if unstable:
             texts.append(f"try --eta-d {stable_eta_d(start.network, start.target, start.training):g}")
@@ -192,6 +200,7 @@ class Result:
             "leap": self.path.leap,
             "predicted_levels": list(self.path.plateau_levels),
             **self.comparison.summary(),
+            "learned": {name: lessons(run, self.target) for name, run in (("ode", self.ode), ("sgd", self.sgd))},
             "resolvability": self.experiment.outlook.as_dict(),
             "blocked": blocked_messages(start.blocked),
             "ended_early": self.failure,
@@ -228,6 +237,7 @@ class Simulation:
             "leap": start.path.leap,
             "predicted_levels": list(start.path.plateau_levels),
             **self.findings.summary(),
+            "learned": lessons(run, start.target),
             "resolvability": self.experiment.outlook.as_dict(),
             "blocked": blocked_messages(start.blocked),
             "status": [Status(int(one)).name.lower() for one in np.ravel(run.status)],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import glob
 import hashlib
 import io
 import json
@@ -61,8 +62,10 @@ def save_npz(path: PathLike, kind: str, arrays: Mapping[str, NDArray[Any]], meta
         _seal(handle)
 
 
-def load_npz(path: PathLike, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Read what `save_npz` wrote.
+def load_npz(
+    path: PathLike, kind: str, *, remedy: str = "write it again"
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read what `save_npz` wrote; ``remedy`` ends the message where that is not what the file says it is.
 
     Returns
     -------
@@ -73,13 +76,13 @@ def load_npz(path: PathLike, kind: str) -> tuple[dict[str, NDArray[Any]], dict[s
     InputError
         If the file is missing, truncated, altered, not one of ours or of another kind; the message names it.
     """
-    content = _sealed_bytes(path)
+    content = _sealed_bytes(path, remedy)
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         metadata = json.loads(str(arrays.pop(METADATA)))
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} holds no readable arrays ({error}); write it again") from error
+        raise InputError(f"{path} holds no readable arrays ({error}); {remedy}") from error
     found = metadata.pop("kind", None)
     if found != kind:
         raise InputError(f"{path} is a file of kind {found!r}; give one of kind {kind!r}")
@@ -154,6 +157,14 @@ def replacing(path: PathLike) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def remove_parts(path: PathLike) -> None:
+    """Remove what processes that were killed while they wrote ``path`` have left beside it."""
+    final = Path(os.path.realpath(path))
+    for part in final.parent.glob(f".{glob.escape(final.name)}.{'[0-9a-f]' * 16}.part"):
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
 def plain(value: Any) -> Any:
     """Turn nested dicts, sequences, NumPy scalars and arrays, enums and paths into what strict JSON can hold.
 
@@ -201,7 +212,7 @@ def _seal(handle: BinaryIO) -> None:
     handle.write(digest.hexdigest().encode())
 
 
-def _sealed_bytes(path: PathLike) -> bytes:
+def _sealed_bytes(path: PathLike, remedy: str) -> bytes:
     """Read the file and check its seal."""
     try:
         content = Path(path).read_bytes()
@@ -210,9 +221,9 @@ def _sealed_bytes(path: PathLike) -> bytes:
     body, seal = content[:-DIGEST], content[-DIGEST:]
     if not body.endswith(MARK):
         what = "is truncated or altered, or was" if content[:2] == b"PK" else "is altered or was"
-        raise InputError(f"{path} {what} not written by odesim; write it again")
+        raise InputError(f"{path} {what} not written by odesim; {remedy}")
     if hashlib.sha256(body).hexdigest().encode() != seal:
-        raise InputError(f"{path} is altered: its checksum does not match; write it again")
+        raise InputError(f"{path} is altered: its checksum does not match; {remedy}")
     return content
 
 

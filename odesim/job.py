@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from odesim.checkpoints import Checkpoint
 from odesim.events import Event
 from odesim.network import Network
 from odesim.targets.series import Target
@@ -42,6 +43,9 @@ class Job:
         When set, the dynamics returns soon with what it has.
     events : tuple of Event
         What to look for between the outputs; empty for a dynamics that does not say ``finds_events = True``.
+    checkpoint : Checkpoint, optional
+        Where to keep the runs, and whether to go on from there; None for a dynamics that does not say
+        ``keeps_checkpoints = True``.
     """
 
     target: Target | TeacherTarget
@@ -53,6 +57,7 @@ class Job:
     progress: Callable[[float], None] = _silent
     stop: threading.Event = field(default_factory=threading.Event)
     events: tuple[Event, ...] = ()
+    checkpoint: Checkpoint | None = None
 
     @property
     def time(self) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -20,8 +20,10 @@ def in_threads(
     which is raised once all have returned.
     """
     with ThreadPoolExecutor(min(threads or os.cpu_count() or 1, count), thread_name_prefix="odesim") as pool:
-        pieces = [pool.submit(work, index) for index in range(count)]
+        pieces: list[Future[Result]] = []
         try:
+            for index in range(count):
+                pieces.append(pool.submit(work, index))
             _, unfinished = wait(pieces, return_when=FIRST_EXCEPTION)
             if unfinished:
                 stop.set()

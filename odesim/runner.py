@@ -18,8 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks
 from odesim import seeds as streams
+from odesim.checkpoints import Checkpoint, checkpoint_at, fingerprint
 from odesim.ensemble import simulate_all, starts_of
 from odesim.events import Event, checked
+from odesim.files import PathLike
 from odesim.integrate.grids import step_grid, steps_at
 from odesim.job import Dynamics, Job
 from odesim.network import Network
@@ -43,6 +45,9 @@ def run(
     seeds: int = 1,
     rng: Any = 0,
     progress: bool | None = None,
+    checkpoint: PathLike | None = None,
+    checkpoint_every: float = 2.0,
+    resume: bool = False,
 ) -> Trajectory:
     """Run a dynamics from the network's start, or a flow from several, and record it on an output grid.
 
@@ -70,6 +75,16 @@ def run(
         Parent of the data streams; the same one gives the same numbers again.
     progress : bool, optional
         Whether to draw a bar on stderr; by default on a terminal only.
+    checkpoint : path, optional
+        A file that is kept up to date with the whole run, atomically and under a checksum, so that the run can be
+        resumed from it after whatever ended it; of a dynamics that trains weights, as flows are quick to run again.
+    checkpoint_every : float
+        Wall time in seconds from one checkpoint to the next; longer where writing would take more than a twentieth
+        of a processor's time, as it does above some 50 MB of weights and rows.
+    resume : bool
+        Whether to go on from ``checkpoint`` if there is one; the numbers are then, bit for bit, those of a run
+        that was never stopped (on the same kind of processor, with the same software). Without it a file that is
+        there is overwritten.
 
     Returns
     -------
@@ -81,7 +96,10 @@ def run(
     Raises
     ------
     InputError
-        If an argument is out of bounds or two of them do not fit each other.
+        If an argument is out of bounds or two of them do not fit each other, or if the checkpoint to resume from
+        is truncated, altered or that of another experiment; the message says what differs.
+    RunError
+        If not even a first checkpoint can be written.
     """
     started = time.perf_counter()
     grid = _grid(steps, points, spacing, t_eval, training)
@@ -95,13 +113,15 @@ def run(
             "level in the recorded rows, or take a flow"
         )
     job = Job(target, networks[0], training, grid, count, streams.seed_sequence(rng), events=watched)
+    settings = _settings(dynamics, job, networks, "times" if steps is None else spacing)
+    kept = _checkpoint(dynamics, job, settings, checkpoint, checkpoint_every, resume)
     with _Bar(type(dynamics).__name__, progress) as bar:
-        job = dataclasses.replace(job, progress=bar)
+        job = dataclasses.replace(job, progress=bar, checkpoint=kept)
         single = isinstance(network, Network)
         trajectory = dynamics.simulate(job) if single else simulate_all(dynamics, job, networks)
     return dataclasses.replace(
         trajectory,
-        settings=_settings(dynamics, job, networks, "times" if steps is None else spacing),
+        settings=settings,
         versions=versions(),
         seconds=time.perf_counter() - started,
     )
@@ -164,6 +184,23 @@ def check_target(target: Any) -> None:
     """
     if not target.energy > 0:
         raise checks.InputError(f"target={str(target)!r} is constant; give a target with a term in some coordinate")
+
+
+def _checkpoint(
+    dynamics: Dynamics, job: Job, settings: dict[str, Any], path: PathLike | None, every: float, resume: bool
+) -> Checkpoint | None:
+    """Settle where the runs are kept, and by what the file knows them again."""
+    if path is None:
+        if resume:
+            raise checks.InputError("run.resume needs the file to go on from; give run.checkpoint (--checkpoint FILE)")
+        return None
+    if not getattr(dynamics, "keeps_checkpoints", False):
+        raise checks.InputError(
+            f"{type(dynamics).__name__} keeps no checkpoints, being quick to run again; leave run.checkpoint "
+            "(--checkpoint) out, or take a dynamics that trains weights, such as SGD"
+        )
+    parts = fingerprint(dynamics, job.target, job.network, job.training, job.steps, job.seeds, job.rng)
+    return checkpoint_at(path, every, resume, parts, {**settings, "versions": {"odesim": versions()["odesim"]}})
 
 
 def _settings(dynamics: Dynamics, job: Job, networks: Sequence[Network], spacing: str) -> dict[str, Any]:

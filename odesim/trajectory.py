@@ -27,6 +27,7 @@ class Status(IntEnum):
     INTERRUPTED = 4
     TOO_FAST = 5
     EVENT = 6
+    DISK_FULL = 7
 
     @property
     def text(self) -> str:
@@ -44,6 +45,7 @@ _TEXTS = {
     "take a smaller step size",
     Status.EVENT: "a terminal event happened, which ends the run",
     Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
+    Status.DISK_FULL: "the checkpoint could not be written and the one before is untouched; free the disk and resume",
 }
 
 _AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2, "noise_rate": 2, "noise_gauge": 2}
@@ -245,6 +247,21 @@ class Trajectory:
             known = [one for one in PER_RUN if getattr(self, one) is not None]
             raise InputError(f"name={name!r} is no field of these runs; choose one of {', '.join(known)}")
         return values if self.ensemble else values[None]
+
+
+def squared_norms(trajectory: Trajectory) -> Floats:
+    """Squared norms ‖w_j‖² of the weight vectors, shape (..., T, N), from whichever field holds them.
+
+    Raises
+    ------
+    InputError
+        If neither Q nor q was kept.
+    """
+    if trajectory.q is not None:
+        return trajectory.q
+    if trajectory.Q is None:
+        raise InputError("trajectory has neither Q nor q, the squared norms of the weights; run it again")
+    return np.diagonal(trajectory.Q, axis1=-2, axis2=-1)
 
 
 def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:

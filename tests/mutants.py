@@ -54,6 +54,8 @@ ESCAPE = "test_stationary.py::test_the_plateau_of_a_leap_of_two_and_its_escape"
 CUBIC = "test_stationary.py::test_a_leap_of_three_from_zero_overlaps_has_no_rate"
 TEXTBOOK = "test_right_hand_side.py::test_the_jacobian_is_that_of_the_formulas_by_complex_steps"
 
+RESUMED = "test_checkpoints.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits"
+
 MUTANTS = [
     # ---- right-hand sides as functions, and saddles
     Mutant("flows/plain.py", "R[:] = 0.5 * (R + R.T)", "R[:] = R", TEXTBOOK, "R need not be symmetric"),
@@ -1036,7 +1038,11 @@ MUTANTS = [
     Mutant("sgd/full.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
     Mutant("sgd/full.py", "state.scale**2", "state.scale", EVERYTHING, "scale of W once in Q"),
     Mutant(
-        "sgd/full.py", "state.a[:N] / job", "state.a[:N] * job", EVERYTHING, "1/N the wrong way in what is recorded"
+        "sgd/full.py",
+        "state.a[:N] / self.job",
+        "state.a[:N] * self.job",
+        EVERYTHING,
+        "1/N the wrong way in what is recorded",
     ),
     Mutant("sgd/full.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
     Mutant(
@@ -1183,5 +1189,62 @@ MUTANTS = [
         "float(",
         "test_resolve.py::test_stable_step_of_one_linear_relu_neuron",
         "the batch's part counted at batch 1",
+    ),
+    # ---- checkpoints
+    Mutant(
+        "sgd/full.py",
+        'int(arrays["step"]), float(arrays["scale"])',
+        'int(arrays["step"]), 1.0',
+        RESUMED + "[everything]",
+        "decay so far forgotten",
+    ),
+    Mutant(
+        "sgd/full.py",
+        'arrays["W"], arrays["a"], arrays["b"]',
+        'arrays["W"], arrays["a"], state.b',
+        RESUMED + "[everything]",
+        "biases start again",
+    ),
+    Mutant(
+        "sgd/ensemble.py",
+        "record.rows, rows)",
+        "record.rows + 1, rows)",
+        RESUMED + "[gaussian]",
+        "a row left out on resuming",
+    ),
+    Mutant(
+        "sgd/ensemble.py",
+        "values[recorded:] = np.nan",
+        "pass",
+        RESUMED + "[diverging]",
+        "rows after the end of other bits",
+    ),
+    Mutant(
+        "sgd/ensemble.py",
+        "Record(row, walk.arrays())",
+        "Record(row + 1, walk.arrays())",
+        "kill/test_kill.py::test_killed_at_random_moments_a_run_ends_with_the_same_bits[gaussian]",
+        "a row counted before it is recorded",
+    ),
+    Mutant(
+        "sgd/keeper.py",
+        "cost / SHARE - took",
+        "0.0",
+        "test_checkpoints.py::test_dear_writing_is_done_less_often",
+        "writing all the time",
+    ),
+    Mutant(
+        "sgd/keeper.py",
+        "timeout=PATIENCE",
+        "timeout=None",
+        "test_checkpoints.py::test_a_busy_run_does_not_keep_the_others_from_the_disk",
+        "waits for a busy run",
+    ),
+    Mutant(
+        "checkpoints.py",
+        "(steps, seeds, rng.generate_state(8))",
+        "(steps, seeds)",
+        "test_checkpoints.py::test_fingerprints_tell_functions_and_geometries_apart_and_nothing_else",
+        "another seed taken for the same",
     ),
 ]

@@ -122,6 +122,16 @@ def legend(ax: Axes, **where: Any) -> None:
     ax.legend(fontsize=SMALL, frameon=True, framealpha=0.9, edgecolor="none", borderaxespad=0.3, **where)
 
 
+def colours_of(count: int) -> list[str]:
+    """One colour each; beyond the palette a scale from dark to light."""
+    if count <= len(COORDINATE_COLOURS):
+        return list(COORDINATE_COLOURS[:count])
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["viridis"](share)) for share in np.linspace(0.0, 0.92, count)]
+
+
 def tidy(ax: Axes) -> None:
     """Take away what carries no information."""
     ax.spines[["right"]].set_visible(False)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim.plotting.figures import (
-    COORDINATE_COLOURS,
     INK,
+    colours_of,
     draw,
     legend,
     new_axes,
@@ -54,7 +54,7 @@ def draw_overlaps(ax: Axes, trajectory: Trajectory, *, named: bool) -> None:
     Curves grow thinner from the first on, so that one beneath another is seen.
     """
     sizes = overlap_sizes(trajectory)
-    colours = _colours(sizes.shape[-1])
+    colours = colours_of(sizes.shape[-1])
     for r, colour in enumerate(colours):
         draw(ax, trajectory.steps, sizes[..., r], colour, width=1.6 + 1.8 * (1 - (r + 1) / len(colours)))
         if named:
@@ -84,13 +84,3 @@ def overlap_sizes(trajectory: Trajectory) -> NDArray[np.float64]:
 def _weights(trajectory: Trajectory) -> NDArray[np.float64] | None:
     """Weights (N) of neurons that stand for a law of them; None where each counts once."""
     return getattr(trajectory, "weights", None)
-
-
-def _colours(count: int) -> list[str]:
-    """One colour a coordinate; beyond the palette a scale from dark to light."""
-    if count <= len(COORDINATE_COLOURS):
-        return list(COORDINATE_COLOURS[:count])
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps["viridis"](share)) for share in np.linspace(0.0, 0.92, count)]

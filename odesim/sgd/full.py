@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from odesim import checks, seeds
 from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.network import Network
-from odesim.pool import in_threads
 from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
 from odesim.sgd._random import GROUP
+from odesim.sgd.ensemble import Ensemble, Look, threads_for
 from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
 from odesim.sgd.mixed import risk
 from odesim.targets.series import Target
@@ -31,11 +31,6 @@ BLOW_UP = 1e8
 
 WORK_A_CALL = 1e8
 """Operations between two looks at the progress bar and the stop flag: about 20 ms."""
-
-UNBOUNDED = (
-    "the weights grew without bound, as the correlation loss lets them; "
-    "take fewer steps, a frozen second layer (eta_a=0) or weight decay"
-)
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,7 @@ class SGD:
         For another dtype or a number of threads below 1.
     """
 
+    keeps_checkpoints: ClassVar[bool] = True
     dtype: str = "float64"
     threads: int | None = None
 
@@ -81,11 +77,16 @@ class SGD:
             If the network has no weights, the training has a batch, a geometry or anything else that this
             dynamics does not know, the risk of this network cannot be had or the memory does not suffice.
         """
-        threads = min(job.seeds, self.threads or os.cpu_count() or 1)
-        check(job, np.dtype(self.dtype), threads)
-        ensemble = _Ensemble(job, np.dtype(self.dtype))
-        in_threads(ensemble.run, job.seeds, job.stop, threads)
-        return ensemble.trajectory()
+        dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
+        check(job, dtype, threads)
+        shared = _shared(job)
+        ensemble = Ensemble(
+            job,
+            lambda index: _Walk(job, _State.start(job.network, dtype), (_seed(job, index), *shared)),
+            shapes(job),
+        )
+        ensemble.run(threads)
+        return ensemble.trajectory("SGD")
 
 
 @dataclass
@@ -117,105 +118,70 @@ class _State:
 
 
 @dataclass
-class _Ensemble:
-    """All runs of a job and the rows recorded so far."""
+class _Walk:
+    """One run, in whole groups of four steps; output steps inside a group are seen ahead, on a copy."""
 
     job: Job
-    dtype: np.dtype[Any]
-    shared: tuple[Any, ...] = field(init=False)
-    rows: dict[str, Array] = field(init=False)
-    status: NDArray[np.int64] = field(init=False)
-    message: list[str] = field(init=False)
-    done: list[int] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shared = _shared(self.job)
-        S, T, N, P = self.job.seeds, self.job.steps.size, self.job.network.width, self.job.target.P
-        shapes = {"risk": (), "m": (N, P), "a": (N,), "b": (N,)}
-        if self._narrow:
-            shapes["Q"] = (N, N)
-        self.rows = {name: np.full((S, T, *shape), np.nan) for name, shape in shapes.items()}
-        self.status = np.full(S, Status.INTERRUPTED, dtype=np.int64)
-        self.message = [Status.INTERRUPTED.text] * S
-        self.done = [0] * S
-
-    def run(self, index: int) -> None:
-        """Run one seed from its start to the last output step, or to an early end."""
-        state, constants = _State.start(self.job.network, self.dtype), (_seed(self.job, index), *self.shared)
-        for row, step in enumerate(self.job.steps.tolist()):
-            status = self._advance(state, index, step - step % GROUP, constants)
-            seen = state
-            if status == Status.DONE and step > state.step:  # inside a group: look ahead on a copy
-                seen = state.copy()
-                status = _advance(seen, step - seen.step, self.job.network, constants)
-            if status == Status.DONE and not self._record(index, row, seen):
-                status = Status.NOT_FINITE
-            if status != Status.DONE:
-                return self._end(index, status, seen.step)
-            self._progress(index, step)
-        self._end(index, Status.DONE, state.step)
-
-    def trajectory(self) -> Trajectory:
-        """Return what was recorded."""
-        biased = self.job.network.has_biases or self.job.training.trains("b")
-        rows: dict[str, Any] = self.rows | ({} if biased else {"b": None})
-        return Trajectory(
-            self.job.steps,
-            self.job.time,
-            **rows,
-            status=self.status,
-            message=tuple(self.message),
-            kind="SGD",
-        )
-
-    def _advance(self, state: _State, index: int, until: int, constants: tuple[Any, ...]) -> Status:
-        """Advance to the step ``until``, a multiple of four, in calls that are short enough to be stopped."""
-        network = self.job.network
-        length = _steps_a_call(network)
-        while state.step < until:
-            if self.job.stop.is_set():
-                return Status.INTERRUPTED
-            status = _advance(state, min(length, until - state.step), network, constants)
-            if status != Status.DONE:
-                return status
-            self._progress(index, state.step)
-        return Status.INTERRUPTED if self.job.stop.is_set() else Status.DONE
-
-    def _record(self, index: int, row: int, state: _State) -> bool:
-        """Write one row; False, with nothing written, if it is not finite."""
-        job, N = self.job, self.job.network.width
-        a = state.a[:N] / job.network.unit
-        seen = {"m": np.empty((N, job.target.P)), "Q": np.empty((N, N)), "a": a, "b": state.b[:N]}
-        kernels.overlaps(state.W, seen["m"], seen["Q"])
-        seen["m"] *= state.scale
-        seen["Q"] *= state.scale**2
-        if not all(np.isfinite(values).all() for values in seen.values()):
-            return False
-        for name in seen.keys() & self.rows.keys():
-            self.rows[name][index, row] = seen[name]
-        if not self._narrow:
-            self.rows["risk"][index, row] = self._risk(**seen)
-        return True
-
-    def _risk(self, m: Array, Q: Array, a: Array, b: Array) -> Array:
-        return risk(self.job, m, Q, a, b)
+    state: _State
+    constants: tuple[Any, ...]
 
     @property
-    def _narrow(self) -> bool:
-        return self.job.network.width <= MAX_WIDTH_OF_Q
+    def step(self) -> int:
+        return self.state.step
 
-    def _end(self, index: int, status: Status, step: int) -> None:
-        """Note why a run ended; with Q kept, its risks are quicker found all at once."""
-        if self._narrow:
-            self.rows["risk"][index] = self._risk(**{name: self.rows[name][index] for name in ("m", "Q", "a", "b")})
-        self.status[index] = status
-        where = "" if status == Status.DONE else f"at step {step}: "
-        unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
-        self.message[index] = where + (UNBOUNDED if unbounded else status.text)
+    def advance(self, until: int) -> Status:
+        """Advance to the last multiple of four, or towards it."""
+        network = self.job.network
+        count = min(_steps_a_call(network), until - until % GROUP - self.state.step)
+        return _advance(self.state, count, network, self.constants) if count > 0 else Status.DONE
 
-    def _progress(self, index: int, step: int) -> None:
-        self.done[index] = step
-        self.job.progress(sum(self.done) / max(self.job.seeds * int(self.job.steps[-1]), 1))
+    def look(self, step: int) -> Look:
+        """Return the overlaps at a step of this group."""
+        state, status = self.state, Status.DONE
+        if step > state.step:
+            state = state.copy()
+            status = _advance(state, step - state.step, self.job.network, self.constants)
+        return Look(status, state.step, self._values(state) if status == Status.DONE else {})
+
+    def finish(self, rows: Mapping[str, Array]) -> None:
+        """With Q kept, the risks are quicker found all at once."""
+        if "Q" in rows:
+            rows["risk"][:] = risk(self.job, *(rows[name] for name in ("m", "Q", "a", "b")))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the weights and where they stand."""
+        state = self.state.copy()
+        return {
+            "W": state.W,
+            "a": state.a,
+            "b": state.b,
+            "step": np.array(state.step, dtype=np.int64),
+            "scale": np.array(state.scale),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take the weights from `arrays`."""
+        state = self.state
+        state.W[:], state.a[:], state.b[:] = arrays["W"], arrays["a"], arrays["b"]
+        state.step, state.scale = int(arrays["step"]), float(arrays["scale"])
+
+    def _values(self, state: _State) -> dict[str, Array]:
+        N = self.job.network.width
+        m, Q = np.empty((N, self.job.target.P)), np.empty((N, N))
+        kernels.overlaps(state.W, m, Q)
+        m *= state.scale
+        Q *= state.scale**2
+        values = {"m": m, "Q": Q, "a": state.a[:N] / self.job.network.unit, "b": state.b[:N].copy()}
+        if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
+            values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], values["b"])}
+        return values
+
+
+def shapes(job: Job) -> dict[str, tuple[int, ...]]:
+    """Return what a run of the whole network records, each with the shape of one row."""
+    N, P = job.network.width, job.target.P
+    gram = {"q": (N,)} if N > MAX_WIDTH_OF_Q else {"Q": (N, N)}
+    return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **gram}
 
 
 def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:

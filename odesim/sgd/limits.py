@@ -57,8 +57,9 @@ def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     rows, columns = padded_shape(job.network)
     row = 1 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else 0)
     group = 2 * GROUP * columns * (4 + dtype.itemsize)  # words and samples
-    weights = 2 * rows * columns * dtype.itemsize
-    need = threads * (weights + group) + 8 * job.seeds * job.steps.size * row
+    kept = job.checkpoint is not None  # a copy of all that is written
+    weights = (2 + kept) * rows * columns * dtype.itemsize
+    need = threads * (weights + group) + 8 * (1 + kept) * job.seeds * job.steps.size * row
     if memory and need > MEMORY_SHARE * memory:
         raise checks.InputError(
             f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "

@@ -12,7 +12,7 @@ from typing import Any, Self
 from odesim import checks, laws
 from odesim.checks import InputError
 from odesim.laws import Key, Polynomial
-from odesim.targets.coefficients import number as finite
+from odesim.targets.given import number as finite
 from odesim.targets.parse import MAX_EXPONENT
 from odesim.targets.text import Series, written
 

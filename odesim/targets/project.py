@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks, laws
 from odesim.checks import InputError
-from odesim.targets.coefficients import MAX_COEFFICIENT, from_entries
+from odesim.targets.given import MAX_COEFFICIENT, from_entries
 from odesim.targets.text import Series
 
 Function = Callable[[NDArray[np.float64]], ArrayLike]

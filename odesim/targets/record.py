@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from odesim import checks, laws
 from odesim.checks import InputError
 from odesim.laws import Key
-from odesim.targets.coefficients import from_mapping
+from odesim.targets.given import from_mapping
 from odesim.targets.parse import MAX_COORDINATE
 from odesim.targets.text import Series
 

@@ -17,8 +17,8 @@ from odesim.laws import Key
 from odesim.targets import algebra, record, text, values
 from odesim.targets import parse as grammar
 from odesim.targets.algebra import Arithmetic
-from odesim.targets.coefficients import MAX_COEFFICIENT as MAX_COEFFICIENT
-from odesim.targets.coefficients import checked_key, from_entries, from_mapping, sorted_series
+from odesim.targets.given import MAX_COEFFICIENT as MAX_COEFFICIENT
+from odesim.targets.given import checked_key, from_entries, from_mapping, sorted_series
 from odesim.targets.text import Series
 from odesim.targets.values import Terms as Terms
 
