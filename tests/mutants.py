@@ -750,10 +750,17 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_steps.py",
-        "counts[STIFF] = EXPLICIT if counts[STIFF] else STABILISED",
-        "counts[STIFF] = STABILISED",
+        "kind, switch = EXPLICIT, True",
+        "kind, switch = STABILISED, False",
         "test_stiff.py::test_auto_goes_over_to_the_stiff_method_and_back[3]",
         "never back from the stiff method",
+    ),
+    Mutant(
+        "integrate/_steps.py",
+        "if WORSE * h < control[PACE] * price else 0",
+        "if h < 0.0 else 0",
+        "test_stiff.py::test_auto_gives_the_rosenbrock_method_up_where_it_does_not_pay",
+        "never back from a Rosenbrock method that does not pay",
     ),
     Mutant(
         "integrate/_loop.py",
@@ -798,9 +805,9 @@ MUTANTS = [
         "times of ROCK4's stages",
     ),
     Mutant(
-        "integrate/_rock.py",
-        "c += table.ending[row, last - 1, j]",
-        "c += 0.0",
+        "integrate/methods.py",
+        "+ ending.sum(axis=2)",
+        "+ 0.0 * ending.sum(axis=2)",
         "test_methods.py::test_measured_orders_are_nominal_at_the_steps_and_between[0-rock4-4-3-steps4-4]",
         "times of ROCK4's last stages",
     ),

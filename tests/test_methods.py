@@ -13,7 +13,7 @@ from odesim.integrate import _steps as st
 from odesim.integrate.methods import method, no_events, places, workspace
 from odesim.integrate.tableaus import euler
 
-COUPLED, STIFFENING, BLOW_UP, BROKEN, MAP, OSCILLATOR = range(6)
+COUPLED, STIFFENING, BLOW_UP, BROKEN, MAP, OSCILLATOR, HELD = range(7)
 
 
 @njit(error_model="numpy")
@@ -29,6 +29,9 @@ def systems(problem, t, y, dy):
         rate = 10.0 ** (4.0 * math.exp(-((t - 5.0) ** 2)))
         for i in range(y.size):
             dy[i] = -rate * (i + 1.0) / y.size * (y[i] - math.cos(t)) - math.sin(t)
+    elif problem == HELD:  # y = cos t, held by a rate of 1000
+        for i in range(y.size):
+            dy[i] = -1000.0 * (y[i] - math.cos(t)) - math.sin(t)
     elif problem == BLOW_UP:
         dy[0] = y[0] * y[0]
     elif problem == BROKEN:

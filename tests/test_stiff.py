@@ -4,7 +4,7 @@ import naive_rock as naive
 import numpy as np
 import pytest
 from numba import njit
-from test_methods import STIFFENING, Run
+from test_methods import HELD, STIFFENING, Run
 
 import odesim as od
 from odesim.flows import _overlap
@@ -117,7 +117,7 @@ def test_last_two_stages_tell_the_rate_of_a_linear_problem(name):
     k = np.zeros((a.shape[0], 2))
     for i in range(a.shape[0]):
         k[i] = -rate * (np.array([1.0, -2.0]) + h * a[i, :i] @ k[:i])
-    assert _stiff.rate_of_stages(tableau, k) == pytest.approx(rate * h, rel=1e-9)
+    assert _stiff.rate_of_stages(tableau, k, np.empty(2)) == pytest.approx(rate * h, rel=1e-9)
 
 
 @pytest.mark.parametrize("size", [3, 10**6])  # Rosenbrock, ROCK4
@@ -135,6 +135,19 @@ def test_auto_goes_over_to_the_stiff_method_and_back(size):
     assert run.counts[st.STIFF] == st.EXPLICIT
     assert run.counts[ex.EVALUATIONS] < (0.6 if size > 3 else 0.2) * explicit.counts[ex.EVALUATIONS]
     assert explicit.counts[st.SWITCHES] == stiff.counts[st.SWITCHES] == 0
+
+
+def test_auto_gives_the_rosenbrock_method_up_where_it_does_not_pay():
+    """Sixty unknowns held at cos t by a rate of 1000: a Jacobian costs more than ROCK4's five evaluations a step."""
+    grid = np.linspace(0, 20, 41)
+    runs = [Run(HELD, name, np.ones(60), grid, 1e-6, 1e-6) for name in ("auto", "rock4", "rodas")]
+    for one in runs:
+        assert one.go() == ex.DONE
+        assert abs(one.out - np.cos(grid)[:, None]).max() < 1e-3
+    auto, rock, rodas = (int(one.counts[ex.EVALUATIONS]) for one in runs)
+    assert runs[0].counts[st.RETURNS] >= 1
+    assert runs[0].counts[st.STIFF] == st.STABILISED
+    assert auto < 1.5 * rock < rodas
 
 
 def test_auto_stays_explicit_on_a_mild_problem():
@@ -161,12 +174,12 @@ def test_the_stiff_flow_is_reached_to_ten_thousand_in_few_evaluations():
         rows.append(run.out)
         spent.append(int(run.counts[ex.EVALUATIONS]))
     assert spent[0] <= 30_000
-    assert spent[1] <= 100_000
+    assert spent[1] <= 60_000
     assert abs(rows[0] - rows[1]).max() < 1e-4
     risks = np.empty((2, grid.size))
     for row, out in zip(rows, risks, strict=True):
         _overlap.risks(problem, row, out)
-    assert abs(risks[0] - risks[1]).max() < 1e-5
+    assert abs(risks[0] - risks[1]).max() < 3e-5  # ROCK4 leaves the fastest components behind
     slope = np.empty_like(start)
     _overlap.derivative(problem, 0.0, rows[1][-1], slope)
     assert abs(slope).max() < 1e-2

@@ -55,8 +55,9 @@ from odesim.integrate._stiff import radius_argument, radius_take, rate_of_stages
 EVENT = 6
 
 # more places in `control` and `counts`
-LONGEST, RADIUS, TRIAL, CONTROLS = range(CONTROL_SIZE, CONTROL_SIZE + 4)  # longest step (0: any); spectral radius; h
-STIFF, HITS, MISSES, FRESH, SWITCHES, ROW, COUNTS = range(COUNTS_SIZE, COUNTS_SIZE + 7)
+# the longest step (0: any), the spectral radius, the trial step, ROCK4's last step by its evaluations
+LONGEST, RADIUS, TRIAL, PACE, CONTROLS = range(CONTROL_SIZE, CONTROL_SIZE + 5)
+STIFF, HITS, MISSES, FRESH, SWITCHES, RETURNS, ROW, COUNTS = range(COUNTS_SIZE, COUNTS_SIZE + 8)
 
 # what the right-hand side is wanted for, and that a new step is to begin
 BEGIN, FIRST, RENEWAL, STAGE, DENSE, NEW_STEP = range(6)
@@ -72,8 +73,13 @@ a row between, make the problem stiff."""
 EASY, EASY_STEPS = 0.4, 3
 """After so many steps below this share of the explicit method's bound it takes over again."""
 
-DEARER, PATIENCE = 7, 8
-"""A Rosenbrock step takes n + DEARER evaluations; once ROCK4 has taken PATIENCE times as many the former takes over."""
+DEARER, FACTORS, PATIENCE, STREAK, WORSE = 7, 45.0, 5, 16, 4.0
+"""A Rosenbrock step takes n + DEARER evaluations, and its factors as long as n²/FACTORS more of an overlap flow.
+
+Once ROCK4 has spent PATIENCE times as much it gives way. It comes back after STREAK steps in a row each of which
+brings WORSE times less for what it costs than ROCK4's last one did, and is then twice, later four times as patient.
+WORSE is not 1, for ROCK4's errors are larger at the same tolerance.
+"""
 
 RENEW = 25
 """Accepted steps after which the spectral radius is measured again."""
@@ -230,30 +236,41 @@ def error_of(method, y, control, counts, work):
 
 
 @kernel(counted=False)
-def watch(method, k, h, control, counts):
-    """After an accepted step: count the signs of stiffness or of its end, and change the method by them."""
-    bound = method.tableau.bound
-    if counts[STIFF]:
-        counts[FRESH] -= 1
-        counts[HITS] = counts[HITS] + 1 if h * control[RADIUS] < EASY * bound else 0
-        switch = counts[HITS] >= EASY_STEPS
-    else:
-        if rate_of_stages(method.tableau, k) > NEAR * bound:
+def watch(mode, stiff, tableau, degree, k, z, h, control, counts):
+    """After an accepted step: count the signs of stiffness or of its end, and change the kind of step by them.
+
+    ``degree`` is the evaluations of a stabilised step; overwrites z.
+    """
+    kind, switch, price = counts[STIFF], False, k.shape[1] + DEARER + k.shape[1] ** 2 / FACTORS
+    if kind == EXPLICIT:
+        if rate_of_stages(tableau, k, z) > NEAR * tableau.bound:
             counts[HITS] += 1
             counts[MISSES] = 0
         else:
             counts[MISSES] += 1
             if counts[MISSES] >= FORGET:
                 counts[HITS] = 0
-        switch = counts[HITS] >= ENOUGH
-    if counts[STIFF] == STABILISED and method.mode == AUTO and method.stiff == ROSENBROCK:
-        counts[MISSES] += method.stabilised.degree[counts[ROW]]
-        if counts[MISSES] > PATIENCE * (k.shape[1] + DEARER) and not switch:
-            counts[STIFF], counts[HITS], counts[MISSES], counts[FRESH] = ROSENBROCK, 0, 0, 0
-    if switch and method.mode == AUTO:
-        counts[STIFF] = EXPLICIT if counts[STIFF] else STABILISED
-        counts[HITS], counts[MISSES], counts[FRESH] = 0, 0, 0
-        counts[SWITCHES] += 1
+        if counts[HITS] >= ENOUGH:
+            kind, switch = STABILISED, True
+    else:
+        counts[FRESH] -= 1
+        counts[HITS] = counts[HITS] + 1 if h * control[RADIUS] < EASY * tableau.bound else 0
+        patience = PATIENCE << min(counts[RETURNS], 2)
+        if counts[HITS] >= EASY_STEPS:
+            kind, switch = EXPLICIT, True
+        elif kind == STABILISED and stiff == ROSENBROCK:
+            counts[MISSES] += degree
+            control[PACE] = h / degree
+            if counts[MISSES] > patience * price:
+                kind = ROSENBROCK
+        elif kind == ROSENBROCK:
+            counts[MISSES] = counts[MISSES] + 1 if WORSE * h < control[PACE] * price else 0
+            if counts[MISSES] >= STREAK:
+                kind = STABILISED
+                counts[RETURNS] += 1
+    if mode == AUTO and kind != counts[STIFF]:
+        counts[STIFF], counts[HITS], counts[MISSES], counts[FRESH] = kind, 0, 0, 0
+        counts[SWITCHES] += switch
 
 
 @kernel(counted=False)
@@ -279,7 +296,8 @@ def accept(method, stop, error, y, control, counts, work):
         return EVENT
     order, end = (ORDER, END) if stiff else (method.tableau.order, method.tableau.error.size - 1)
     if method.mode == AUTO or stiff:
-        watch(method, work.k, h, control, counts)
+        degree = method.stabilised.degree[counts[ROW]]
+        watch(method.mode, method.stiff, method.tableau, degree, work.k, work.z, h, control, counts)
     copy(work.y, y)
     copy(work.k[end], work.k[0])
     control[TIME] += h

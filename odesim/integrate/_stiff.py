@@ -13,19 +13,24 @@ MOST, CLOSE = 50, 0.02
 
 
 @kernel(counted=False)
-def rate_of_stages(tableau, k):
+def rate_of_stages(tableau, k, moved):
     """Return h times the rate |f(u) − f(v)| / |u − v| of the last two stages, both at the end of a step h.
+
+    Fills ``moved`` with (u − v)/h.
 
     Source: Hairer & Wanner II, IV.2.
     """
     last = tableau.error.size - 1
-    rise, run = 0.0, 0.0
-    for j in range(k.shape[1]):
-        moved = 0.0
-        for i in range(last):
-            moved += (tableau.a[last, i] - tableau.a[last - 1, i]) * k[i, j]
-        run += moved * moved
-        rise += (k[last, j] - k[last - 1, j]) ** 2
+    rise, run, top, below = 0.0, 0.0, k[last], k[last - 1]
+    for j in range(moved.size):
+        moved[j] = 0.0
+    for i in range(last):
+        weight, slope = tableau.a[last, i] - tableau.a[last - 1, i], k[i]
+        for j in range(moved.size):
+            moved[j] += weight * slope[j]
+    for j in range(moved.size):
+        run += moved[j] * moved[j]
+        rise += (top[j] - below[j]) ** 2
     return math.sqrt(rise / run) if run > 0.0 else 0.0
 
 

@@ -48,9 +48,9 @@ def method(name: str, size: int = 0) -> Method:
     """Return the tables of a method for a state of ``size`` entries.
 
     ``auto`` begins with Tsitouras 5(4) and, where the problem becomes stiff, goes over to ROCK4; where it stays so
-    and a Jacobian is affordable (size <= 400), to the Rosenbrock method; and back when it ceases to be. The others
-    stay what they are: ``tsitouras``, ``dopri5`` and ``dop853`` explicit of orders 5, 5 and 8, ``rock4`` stabilised
-    and ``rodas`` of Rosenbrock type, both of order 4.
+    and a Jacobian is affordable (size <= 400), to the Rosenbrock method, if that pays; and back when it ceases to be.
+    The others stay what they are: ``tsitouras``, ``dopri5`` and ``dop853`` explicit of orders 5, 5 and 8, ``rock4``
+    stabilised and ``rodas`` of Rosenbrock type, both of order 4.
 
     Raises
     ------
