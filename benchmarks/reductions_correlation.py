@@ -171,7 +171,8 @@ def _neuron(target: Target, name: str, rate: float | None, least: float) -> floa
     problem = lone.fresh(problem)._replace(a=1e-3, b=0.2)
     if rate is not None:
         problem = problem._replace(noise=problem.noise._replace(rate=rate * 1e-3))
-    y = np.array([*one.m[0], one.R[0, 0]])
+    gauge = np.zeros(0 if rate is None else 1)  # Γ brings the noise gauge with it
+    y = np.array([*one.m[0], one.R[0, 0], *gauge])
     return 1e6 * seconds_a_side(kernels.solve_neuron, _slope, problem, y, least)
 
 

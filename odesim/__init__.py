@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from odesim.activations.catalogue import Activation as Activation
+    from odesim.activations.activation import Activation as Activation
     from odesim.activations.catalogue import activation_named as activation_named
     from odesim.checks import InputError as InputError
     from odesim.checks import RunError as RunError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from odesim.flows.correlation import CorrelationFlow as CorrelationFlow
     from odesim.flows.mean_field import MeanFieldFlow as MeanFieldFlow
     from odesim.flows.overlap import OverlapFlow as OverlapFlow
+    from odesim.forecast import resolvability as resolvability
     from odesim.generative import generative_leap as generative_leap
     from odesim.generative import sq_leap as sq_leap
     from odesim.isotropy import isoleap as isoleap
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from odesim.isotropy import relevant_directions as relevant_directions
     from odesim.network import Network as Network
     from odesim.outlook import Resolvability as Resolvability
-    from odesim.outlook import resolvability as resolvability
     from odesim.plateaus import Plateau as Plateau
     from odesim.plateaus import PlateauRule as PlateauRule
     from odesim.plateaus import find_plateaus as find_plateaus
@@ -65,20 +65,22 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "activations.catalogue": ("Activation", "activation_named"),
+    "activations.activation": ("Activation",),
+    "activations.catalogue": ("activation_named",),
     "checks": ("InputError", "RunError"),
     "comparison": ("Comparison", "compare"),
     "complexity": ("information_exponent", "leap", "leap_path"),
     "dossier": ("describe",),
     "events": ("Event", "overlap_above", "overlap_below", "risk_above", "risk_below"),
     "experiment": ("Experiment",),
+    "forecast": ("resolvability",),
     "flows.correlation": ("CorrelationFlow",),
     "flows.mean_field": ("MeanFieldFlow",),
     "flows.overlap": ("OverlapFlow",),
     "generative": ("generative_leap", "sq_leap"),
     "isotropy": ("isoleap", "isoleap_path", "relevant_directions"),
     "network": ("Network",),
-    "outlook": ("Resolvability", "resolvability"),
+    "outlook": ("Resolvability",),
     "plateaus": ("Plateau", "PlateauRule", "find_plateaus"),
     "plotting.comparison": ("plot_comparison",),
     "plotting.overlaps": ("plot_overlaps",),

@@ -7,6 +7,7 @@ A kernel is compiled in the form that is asked for, each cached by itself: for P
 import contextlib
 import functools
 import hashlib
+import importlib
 from pathlib import Path
 
 import numba.experimental.function_type  # noqa: F401 - tells numba of functions as arguments
@@ -25,6 +26,23 @@ NO, YES = np.int64(0), np.int64(1)
 # goes unseen. Even so math.isfinite(x) is not safe: it tests x - x, which `reassoc` may fold to 0. Compare
 # with a bound instead (NaN compares false).
 FASTMATH = {"reassoc", "contract", "nsz", "arcp", "afn"}
+
+
+def _spare_scipy():
+    """Load numba's array functions without their check for a BLAS: it imports scipy.linalg, 0.15 s in every process.
+
+    No kernel of ours calls a BLAS; for a user's that does, numba makes the same check again when it compiles it.
+    """
+    with contextlib.suppress(ImportError, AttributeError):  # no documented names: without them a start is only slower
+        linalg = importlib.import_module("numba.np.linalg")
+        check, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+        try:
+            importlib.import_module("numba.np.arraymath").ensure_blas = check
+        finally:
+            linalg.ensure_blas = check
+
+
+_spare_scipy()
 
 
 @functools.cache
@@ -78,23 +96,28 @@ class _KernelCache(FunctionCache):
             self.disable()
 
 
-class _LastType:
-    """Remember the type of the last argument that numba has no quick way to type.
+class _KnownTypes:
+    """Remember the types of the last few arguments that numba has no quick way to type.
 
-    That is a tuple with a `Pointer` in it: looking through the arrays of a flow's problem takes 0.7 ms, as long as a
-    whole short integration. A tuple does not change, so the same object is of the same type.
+    Those are tuples with a `Pointer` in them: looking through the arrays of a flow's problem takes 0.7 ms, as long as
+    a whole short integration, and through the constants of SGD as long as 50 steps. A tuple does not change, so the
+    same object is of the same type.
     """
 
+    MOST = 4
+
     def __init__(self, typeof):
-        self._typeof, self._last = typeof, (None, None)
+        self._typeof, self._known = typeof, ()
 
     def __call__(self, value):
         """Return numba's type."""
-        known, type_ = self._last
-        if value is known and type(value).__base__ is tuple:
-            return type_
+        if type(value).__base__ is not tuple:
+            return self._typeof(value)
+        for known, type_ in self._known:
+            if value is known:
+                return type_
         type_ = self._typeof(value)
-        self._last = (value, type_)
+        self._known = ((value, type_), *self._known[: self.MOST - 1])  # one assignment: threads may lose, not mix
         return type_
 
 
@@ -113,7 +136,7 @@ def kernel(function=None, *, counted=True, **options):
     if hasattr(CPUTargetOptions, "_nrt"):  # no documented option: without it kernels are only slower
         flags["_nrt"] = counted  # also where True: a kernel inherits the flag of the one that compiles it first
     dispatcher = _form(function, "", no_cfunc_wrapper=True, **flags)
-    dispatcher.typeof_pyval = _LastType(dispatcher.typeof_pyval)
+    dispatcher.typeof_pyval = _KnownTypes(dispatcher.typeof_pyval)
     # To unpack the arguments that Python gives takes longer to compile than most kernels: other kernels go without.
     part = functools.cache(lambda: _form(function, ".part", no_cpython_wrapper=True, no_cfunc_wrapper=True, **flags))
     dispatcher.part = part

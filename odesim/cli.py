@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import gc
+import importlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -24,12 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return 0 when done, 1 when ended early with what it has kept, 2 for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words and words[0] in COMMANDS:
-            return COMMANDS[words[0]](words[1:])
-        if words and not words[0].startswith("-"):
-            choice("command", words[0], tuple(COMMANDS))
-        _top_parser().parse_args(words)
-        raise InputError(f"no command; give one of {', '.join(COMMANDS)}, as in odesim compare 'z1*z2'")
+        with _rare_collections():
+            return _run(words)
     except InputError as error:
         return _complain(error, BAD_INPUT)
     except RunError as error:
@@ -41,6 +39,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return ENDED_EARLY
     except KeyboardInterrupt:
         return _complain("interrupted; files already written are kept", ENDED_EARLY)
+
+
+def _run(words: list[str]) -> int:
+    if words and words[0] in COMMANDS:
+        return COMMANDS[words[0]](words[1:])
+    if words and not words[0].startswith("-"):
+        choice("command", words[0], tuple(COMMANDS))
+    _top_parser().parse_args(words)
+    raise InputError(f"no command; give one of {', '.join(COMMANDS)}, as in odesim compare 'z1*z2'")
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for cycles a hundred times more rarely: imports make many objects and hardly a cycle, a run hardly any."""
+    before = gc.get_threshold()
+    gc.set_threshold(100 * before[0], *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def compare(words: list[str]) -> int:
@@ -132,11 +150,32 @@ def _write(result: Result | Simulation, out: Path, picture: str, draw: Callable[
     writers = [
         lambda: result.experiment.save(out / "config.toml"),
         lambda: write_json(out / "summary.json", result.summary()),
-        lambda: draw(result).get_figure(root=True).savefig(out / picture, dpi=150),
+        lambda: _write_picture(result, draw, out / picture),
     ]
     with contextlib.ExitStack() as stack:
         for writer in reversed(writers):
             stack.callback(writer)
+
+
+def _load_matplotlib() -> None:
+    """Load it without the tables of properties in its docstrings, a fifth of its import; no command shows them."""
+    from matplotlib import artist
+
+    table, artist.kwdoc = artist.kwdoc, lambda artist: ""
+    try:
+        importlib.import_module("matplotlib.figure")
+    finally:
+        artist.kwdoc = table
+
+
+def _write_picture(result: Any, draw: Callable[[Any], Any], path: Path) -> None:
+    from odesim.files import replacing
+    from odesim.plotting.figures import write_png
+
+    _load_matplotlib()
+    figure = draw(result).get_figure(root=True)
+    with replacing(path) as handle:
+        write_png(figure, handle)
 
 
 def _picture_of_comparison(result: Result) -> Any:

@@ -105,8 +105,7 @@ def leap_path(target: Target, *, tol: float = 1e-10) -> LeapPath:
 
     Parameters
     ----------
-    target : Target
-    tol : float
+    target, tol
         As in `leap`.
 
     Raises
@@ -130,8 +129,7 @@ def information_exponent(target: Target, *, tol: float = 1e-10) -> int | None:
 
     Parameters
     ----------
-    target : Target
-    tol : float
+    target, tol
         As in `leap`.
 
     Returns
@@ -153,9 +151,8 @@ def sieve(target: Target, tol: float) -> tuple[list[tuple[Key, float]], tuple[Ke
 
     Parameters
     ----------
-    target : Target
-    tol : float
-        A term counts when |ĥ_S| > tol·‖h‖, the norm without the constant.
+    target, tol
+        As in `leap`.
 
     Returns
     -------

@@ -11,7 +11,8 @@ from odesim import laws
 from odesim.checks import InputError
 from odesim.complexity import information_exponent
 from odesim.laws import Key
-from odesim.predictions import MIXED, REFERENCES, Leaps, coordinates_text, direction_text, leaps, predictions
+from odesim.leaps import Leaps, coordinates_text, direction_text, leaps
+from odesim.predictions import MIXED, REFERENCES, predictions
 from odesim.staircase import merged_staircase
 from odesim.symmetry import stuck
 from odesim.targets.series import Target

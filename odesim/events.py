@@ -25,7 +25,7 @@ class Event:
     neuron, coordinate : int
         Which overlap m[neuron, coordinate].
     terminal : bool
-        Whether the run ends there, with the status EVENT.
+        Whether the run ends there, with the status EVENT; of an ensemble that member alone.
     name : str
         Its key in ``Trajectory.events``.
     """

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from odesim.events import Event
 from odesim.network import Network
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 from odesim.training import Training
 from odesim.trajectory import Trajectory
 
@@ -43,7 +44,7 @@ class Job:
         What to look for between the outputs; empty for a dynamics that does not say ``finds_events = True``.
     """
 
-    target: Target
+    target: Target | TeacherTarget
     network: Network
     training: Training
     steps: NDArray[np.int64]

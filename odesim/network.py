@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks, seeds
-from odesim.activations.catalogue import Activation, activation_named
+from odesim.activations.activation import Activation
+from odesim.activations.catalogue import activation_named
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 
 SCALINGS = ("plain", "mean_field")
 SECOND_LAYER_LAWS = ("signs", "uniform")
@@ -73,7 +75,7 @@ class Network:
     @classmethod
     def random(
         cls,
-        target: Target,
+        target: Target | TeacherTarget,
         *,
         width: int,
         dim: int,
@@ -110,9 +112,26 @@ class Network:
         return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
 
     @classmethod
+    def ensemble(cls, target: Target | TeacherTarget, count: int, *, rng: Any = 0, **options: Any) -> list[Network]:
+        """Draw ``count`` networks by `random` with these options, for a flow from many starts.
+
+        The first is what `random` draws from ``rng``, the others are drawn from children of it, so that a larger
+        ensemble begins with the smaller.
+
+        Raises
+        ------
+        InputError
+            For a count below 1, or what `random` refuses.
+        """
+        number = checks.integer("network.count", count, low=1, remedy="give the number of networks")
+        parent = seeds.seed_sequence(rng)
+        further = (seeds.child(parent, seeds.STARTS, i) for i in range(1, number))
+        return [cls.random(target, **options, rng=one) for one in (parent, *further)]
+
+    @classmethod
     def from_weights(
         cls,
-        target: Target,
+        target: Target | TeacherTarget,
         weights: ArrayLike,
         a: ArrayLike,
         b: ArrayLike | None = None,
@@ -190,7 +209,7 @@ def _residual(m: NDArray[np.float64], Q: NDArray[np.float64], room: int) -> NDAr
     return R
 
 
-def _dimension(dim: Any, target: Target) -> int:
+def _dimension(dim: Any, target: Target | TeacherTarget) -> int:
     """Check dim >= P."""
     number = checks.integer("network.dim", dim, low=1, remedy="give the input dimension")
     if number < target.P:

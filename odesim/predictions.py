@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
-from typing import TypeVar
 
-from odesim import laws
-from odesim.checks import InputError
-from odesim.complexity import LeapPath, leap_path
-from odesim.generative import GenerativeLeap, generative_leap, sq_leap
-from odesim.isotropy import IsoLeapPath, isoleap_path
+from odesim.isotropy import IsoLeapPath
+from odesim.leaps import Leaps, leaps
 from odesim.targets.series import Target
 
 MSP, LEAP, SQ = "arXiv 2202.08658", "arXiv 2302.11055", "arXiv 2407.05622"
@@ -25,8 +19,6 @@ REFERENCES = {
     SQ: "Joshi, Misiakiewicz, Srebro, Sparse functions with gradient queries, NeurIPS 2024",
     GENERATIVE: "Damian, Lee, Bruna, The generative leap, 2025",
 }
-QUICK = 40_000
-"""Products of terms that the powers of a target may cost here: a tenth of a second."""
 PROVED, CONJECTURED = "proved", "conjectured"
 MIXED = "leaps do not increase: neurons' phases may mix; only the largest need show a plateau"
 
@@ -62,60 +54,6 @@ class Prediction:
     group: int | None = None
 
 
-@dataclass(frozen=True)
-class Leaps:
-    """What is known of a target's leaps; what is beyond a bound is None, with the reason in ``warnings``."""
-
-    target: Target
-    path: LeapPath
-    isotropic: IsoLeapPath | None
-    generative: GenerativeLeap | None
-    sq: int | None
-    warnings: tuple[str, ...]
-
-    @property
-    def effective(self) -> int:
-        """The leap that governs SGD: isoLeap on Gaussian data where it is known, else the leap."""
-        return self.path.leap if self.isotropic is None else self.isotropic.isoleap
-
-    @property
-    def degree(self) -> int:
-        """Largest degree of a term that counts."""
-        return max((laws.degree(key) for step in self.path.steps for key in step.keys), default=0)
-
-    @cached_property
-    def rotated(self) -> bool:
-        """Whether the isotropic recursion takes other steps than the path along the axes."""
-        if self.isotropic is None:
-            return False
-        mine = [(step.leap, len(step.coordinates)) for step in self.path.steps]
-        return mine != [(step.leap, len(step.axes)) for step in self.isotropic.steps]
-
-    @cached_property
-    def groups(self) -> list[tuple[int, str]]:
-        """Leap and name of each group that SGD enters, in order."""
-        if self.isotropic is None or not self.rotated:
-            return [(step.leap, coordinates_text(i + 1 for i in step.coordinates)) for step in self.path.steps]
-        return [(step.leap, _joined(map(direction_text, step.directions))) for step in self.isotropic.steps]
-
-    @cached_property
-    def covered(self) -> bool:
-        """Whether the theorems cover the target: Gaussian, nested products of He_k, one a step, increasing leaps."""
-        steps = self.path.steps
-        if self.target.data != "gaussian" or self.isotropic is None or self.rotated:
-            return False
-        if any(len(step.keys) > 1 for step in steps):
-            return False
-        keys = [set(step.keys[0]) for step in steps]
-        nested = all(first < second for first, second in itertools.pairwise(keys))
-        return nested and self.increasing
-
-    @cached_property
-    def increasing(self) -> bool:
-        """Whether every group's leap is above that of the one before."""
-        return all(first[0] < second[0] for first, second in itertools.pairwise(self.groups))
-
-
 def exponents(target: Target) -> list[Prediction]:
     """List the predicted growth of steps, times, samples and queries with d, for a target of fixed support.
 
@@ -129,21 +67,6 @@ def exponents(target: Target) -> list[Prediction]:
         Empty for a constant.
     """
     return predictions(leaps(target))
-
-
-def leaps(target: Target, powers: int = 4) -> Leaps:
-    """Compute every leap that is within its bounds; ``powers`` goes down where the expansion would explode."""
-    warnings: list[str] = []
-    isotropic: IsoLeapPath | None = None
-    generative: GenerativeLeap | None = None
-    sq: int | None = None
-    if target.data == "gaussian":
-        isotropic = _attempt(lambda: isoleap_path(target), "isoLeap", warnings)
-        generative = _generative(target, powers, warnings) if isotropic is not None else None
-        warnings.extend(getattr(isotropic, "warnings", ()))
-    else:
-        sq = _attempt(lambda: sq_leap(target), "SQ-leap", warnings)
-    return Leaps(target, leap_path(target), isotropic, generative, sq, tuple(warnings))
 
 
 def predictions(known: Leaps) -> list[Prediction]:
@@ -161,40 +84,6 @@ def power_text(exponent: float) -> str:
     if fraction == 1:
         return "d"
     return f"d^{fraction}" if fraction.denominator == 1 else f"d^({fraction})"
-
-
-def direction_text(direction: Iterable[float]) -> str:
-    """Text of a unit vector, ``z2`` for an axis, else such as ``0.707*z1 - 0.707*z2``."""
-    entries = [(i, float(x)) for i, x in enumerate(direction) if abs(x) > 5e-7]
-    if len(entries) == 1:
-        return f"z{entries[0][0] + 1}"
-    if entries and entries[0][1] < 0:
-        entries = [(i, -x) for i, x in entries]
-    text = " + ".join(f"{x:.3g}*z{i + 1}" for i, x in entries)
-    return text.replace("+ -", "- ")
-
-
-Result = TypeVar("Result")
-
-
-def _attempt(compute: Callable[[], Result], name: str, warnings: list[str]) -> Result | None:
-    """Return the result, or None with the reason noted."""
-    try:
-        return compute()
-    except InputError as error:
-        warnings.append(f"{name} not computed: {error}")
-        return None
-
-
-def _generative(target: Target, powers: int, warnings: list[str]) -> GenerativeLeap | None:
-    """Bound with as many powers as are affordable."""
-    for p in range(powers, 0, -1):
-        try:
-            return generative_leap(target, p, products=QUICK)
-        except InputError as error:
-            reason = str(error)
-    warnings.append(f"generative leap not computed: {reason}")
-    return None
 
 
 def _prediction(
@@ -300,23 +189,3 @@ def _reuse(known: Leaps) -> Iterator[Prediction]:
 
 def _one_direction(path: IsoLeapPath) -> bool:
     return sum(len(step.directions) for step in path.steps) == 1
-
-
-def coordinates_text(coordinates: Iterable[int], limit: int = 5) -> str:
-    """Coordinates counted from 1 as text, three or more in a row as a range: ``z1, z3..z7``."""
-    runs: list[list[int]] = []
-    for i in coordinates:
-        if runs and i == runs[-1][-1] + 1:
-            runs[-1].append(i)
-        else:
-            runs.append([i])
-    parts = [f"z{run[0]}..z{run[-1]}" if len(run) > 2 else ", ".join(f"z{i}" for i in run) for run in runs]
-    return _joined(parts, limit)
-
-
-def _joined(names: Iterable[str], limit: int = 5) -> str:
-    """Names joined by commas, those beyond the limit counted."""
-    words = list(names)
-    if len(words) > limit:
-        words = [*words[: limit - 1], f"... {len(words) - limit + 1} more"]
-    return ", ".join(words)

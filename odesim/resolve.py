@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim.activations.catalogue import CATALOGUE, Activation
+from odesim.activations.activation import Activation
+from odesim.activations.catalogue import CATALOGUE
 from odesim.network import Network
 from odesim.targets.series import Target
 from odesim.training import Training

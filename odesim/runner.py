@@ -8,7 +8,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -18,19 +18,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks
 from odesim import seeds as streams
+from odesim.ensemble import simulate_all, starts_of
 from odesim.events import Event, checked
 from odesim.integrate.grids import step_grid, steps_at
 from odesim.job import Dynamics, Job
 from odesim.network import Network
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
 
 def run(
     dynamics: Dynamics,
-    target: Target,
-    network: Network,
+    target: Target | TeacherTarget,
+    network: Network | Sequence[Network],
     training: Training,
     *,
     steps: int | None = None,
@@ -42,14 +44,16 @@ def run(
     rng: Any = 0,
     progress: bool | None = None,
 ) -> Trajectory:
-    """Run a dynamics from the network's start and record it on an output grid.
+    """Run a dynamics from the network's start, or a flow from several, and record it on an output grid.
 
     Parameters
     ----------
     dynamics : Dynamics
         ``OverlapFlow(...)``, ``SGD(...)`` or anything else with a ``simulate(job)``.
     target, network, training
-        What is learned, by whom, at which rates.
+        What is learned, by whom, at which rates. A list of networks, as of `Network.ensemble`, alike in width, dim,
+        activation and scaling, makes a flow integrate each from its own start, on its own step sizes and with its own
+        status, all cores sharing them; no bit of a member depends on the others.
     steps : int
         The horizon in SGD steps; ``points`` of them, ``"log"`` or ``"linear"`` in ``spacing``, are recorded.
     t_eval : array, optional
@@ -57,9 +61,11 @@ def run(
     events : list of Event, optional
         Levels to look for between the outputs: ``[odesim.risk_below(0.3), odesim.overlap_above(0, 2, 0.5)]``. The
         flow time at which each is first met, to the accuracy of the integration, stands in ``Trajectory.events``
-        under its name (NaN: never), the state then in ``Trajectory.at_events``. A terminal one ends the run.
+        under its name (NaN: never), the state then in ``Trajectory.at_events``. A terminal one ends the run. Each step
+        is looked at in four places; `CorrelationFlow`, whose neurons have steps of their own and then go one by one,
+        looks at the risk a thousand times, spaced as the outputs.
     seeds : int
-        Number of independent data streams (a flow has none).
+        Number of independent data streams (a flow has none; give it a list of networks).
     rng : int, SeedSequence or Generator
         Parent of the data streams; the same one gives the same numbers again.
     progress : bool, optional
@@ -68,8 +74,9 @@ def run(
     Returns
     -------
     Trajectory
-        With ``settings``, ``versions`` and ``seconds`` (wall time) filled in. A run that ended early is
-        returned too: its ``status`` says why, and its later rows are NaN.
+        With ``settings``, ``versions`` and ``seconds`` (wall time) filled in; for a list of networks an ensemble of as
+        many runs, in their order, also where it holds one. A run that ended early is returned too: its ``status``
+        says why, and its later rows are NaN.
 
     Raises
     ------
@@ -79,19 +86,22 @@ def run(
     started = time.perf_counter()
     grid = _grid(steps, points, spacing, t_eval, training)
     count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
-    _check_fit(target, network)
+    networks = starts_of(network)
+    _check_fit(target, networks[0])
     watched = checked(events)
     if watched and not getattr(dynamics, "finds_events", False):
         raise checks.InputError(
             f"{type(dynamics).__name__} finds no events between its outputs; leave run.events out and look for the "
-            "level in the recorded rows, or take OverlapFlow or MeanFieldFlow"
+            "level in the recorded rows, or take a flow"
         )
-    job = Job(target, network, training, grid, count, streams.seed_sequence(rng), events=watched)
+    job = Job(target, networks[0], training, grid, count, streams.seed_sequence(rng), events=watched)
     with _Bar(type(dynamics).__name__, progress) as bar:
-        trajectory = dynamics.simulate(dataclasses.replace(job, progress=bar))
+        job = dataclasses.replace(job, progress=bar)
+        single = isinstance(network, Network)
+        trajectory = dynamics.simulate(job) if single else simulate_all(dynamics, job, networks)
     return dataclasses.replace(
         trajectory,
-        settings=_settings(dynamics, job, "times" if steps is None else spacing),
+        settings=_settings(dynamics, job, networks, "times" if steps is None else spacing),
         versions=versions(),
         seconds=time.perf_counter() - started,
     )
@@ -134,7 +144,7 @@ def _grid(
     return steps_at(t_eval, training) if t_eval is not None else step_grid(steps, points, spacing)
 
 
-def _check_fit(target: Target, network: Network) -> None:
+def _check_fit(target: Target | TeacherTarget, network: Network) -> None:
     """Refuse what no dynamics can run; which data laws it knows, each dynamics checks itself."""
     check_target(target)
     if network.m.shape[1] != target.P:
@@ -156,9 +166,10 @@ def check_target(target: Any) -> None:
         raise checks.InputError(f"target={str(target)!r} is constant; give a target with a term in some coordinate")
 
 
-def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
+def _settings(dynamics: Dynamics, job: Job, networks: Sequence[Network], spacing: str) -> dict[str, Any]:
     """Return what was run as plain JSON values."""
-    network = job.network
+    network = networks[0]
+    second, biases = (np.abs([getattr(one, layer) for one in networks]) for layer in "ab")
     options: dict[str, Any] = dataclasses.asdict(dynamics) if dataclasses.is_dataclass(dynamics) else {}
     return {
         "target": {"expression": str(job.target), "data": job.target.data},
@@ -167,9 +178,9 @@ def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
             "width": network.width,
             "activation": network.activation.name,
             "scaling": network.scaling,
-            "second_layer": float(np.abs(network.a).max()),
-            "second_layer_smallest": float(np.abs(network.a).min()),
-            "biases": float(np.abs(network.b).max()),
+            "second_layer": float(second.max()),
+            "second_layer_smallest": float(second.min()),
+            "biases": float(biases.max()),
         },
         "training": job.training.as_dict(),
         "dynamics": {
@@ -181,6 +192,7 @@ def _settings(dynamics: Dynamics, job: Job, spacing: str) -> dict[str, Any]:
             "points": job.steps.size,
             "spacing": spacing,
             "seeds": job.seeds,
+            **({"starts": len(networks)} if len(networks) > 1 else {}),
             "rng": _plain(job.rng),
             **({"events": [dataclasses.asdict(one) for one in job.events]} if job.events else {}),
         },

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import _searching as kernels
 from odesim import checks, seeds
-from odesim.activations.catalogue import Activation, activation_named
+from odesim.activations.activation import Activation
+from odesim.activations.catalogue import activation_named
 from odesim.flows._expectation import Series
 from odesim.flows.noise_alone import square_moments
 from odesim.passages import censored_quantile

@@ -8,8 +8,8 @@ import numpy as np
 
 from odesim.checks import InputError
 
-WEIGHTS, DATA, POINTS = 1, 2, 3
-"""First key of the children for start weights, data samples and quadrature points."""
+WEIGHTS, DATA, POINTS, STARTS = 1, 2, 3, 4
+"""First key of the children for start weights, data samples, quadrature points and an ensemble's further starts."""
 
 
 def seed_sequence(rng: Any) -> np.random.SeedSequence:

@@ -36,7 +36,8 @@ class Findings:
     floor : float or None
         Last finite risk, of an ensemble its median.
     noise_gauge : float or None
-        Largest ν_j up to the last escape, of flows that record it (see `comparison.noise_gauges`).
+        Largest ν_j up to the last escape, of flows that record it (see `comparison.noise_gauges`); of an ensemble the
+        median of its runs.
     noise_gauge_by_escape : list
         The same up to each escape.
     """
@@ -99,7 +100,7 @@ def examine(trajectory: Trajectory, path: LeapPath | None = None, *, rule: Plate
     """
     middles = [] if path is None else [(left + right) / 2 for left, right in pairwise(path.plateau_levels)]
     passages = [np.atleast_1d(first_passage(trajectory.steps, trajectory.risk, middle)) for middle in middles]
-    gauges = noise_gauges(trajectory, [float(one[0]) for one in passages])
+    gauges = _gauges(trajectory, passages)
     risk = trajectory.median("risk")
     finite = risk[np.isfinite(risk)]
     return Findings(
@@ -115,6 +116,12 @@ def examine(trajectory: Trajectory, path: LeapPath | None = None, *, rule: Plate
         noise_gauge=gauges[-1],
         noise_gauge_by_escape=gauges[:-1],
     )
+
+
+def _gauges(trajectory: Trajectory, passages: list[Any]) -> list[float | None]:
+    """Noise gauge up to each escape, and up to the last; of an ensemble medians."""
+    each = [noise_gauges(trajectory[i], [float(one[i]) for one in passages]) for i in range(trajectory.seeds)]
+    return [None if None in column else float(np.median(column)) for column in zip(*each, strict=True)]
 
 
 def _when(passages: Any, trajectory: Trajectory) -> dict[str, Any]:

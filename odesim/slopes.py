@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim.rotation import Floats, Ints, Series, identified, padded
+from odesim.entries import Floats, Ints, Series, identified, padded
 
 
 @dataclass(frozen=True)

@@ -226,6 +226,7 @@ class RunSpec(_Table):
     points: int = option(300, "number of recorded steps", flag="--points", low=2)
     spacing: str = option("log", "how they are spaced", flag="--spacing", choices=SPACINGS)
     seeds: int = option(8, "number of SGD runs, one data stream each", flag="--seeds", low=1)
+    starts: int = option(1, "start networks of a flow to simulate, drawn by --rng's children", flag="--starts", low=1)
     rng: int = option(3, "seed of the start weights and the data streams", flag="--rng", low=0)
     dtype: str = option("float64", "type of SGD's weights", flag="--dtype", choices=("float64", "float32"))
     finite_step: bool = option(True, "the overlap flow's finite-step term", flag="--no-finite-step")

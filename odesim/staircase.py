@@ -57,9 +57,8 @@ def merged_staircase(target: Target, *, tol: float = 1e-10) -> MergedStaircase:
 
     Parameters
     ----------
-    target : Target
-    tol : float
-        A term counts when |ĥ_S| > tol·‖h‖, the norm without the constant.
+    target, tol
+        As in `leap`.
 
     Returns
     -------

@@ -46,8 +46,10 @@ _TEXTS = {
     Status.INTERRUPTED: "stopped before the last step; what was computed until then is kept",
 }
 
-_PER_RUN = ("risk", "m", "a", "b", "Q", "q")
-_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2}
+_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2, "noise_rate": 2, "noise_gauge": 2}
+PER_RUN = tuple(_AXES)
+"""Fields with the axis of runs, where there is one."""
+
 _OPTIONAL = ("b", "Q", "q", "noise_rate", "noise_gauge")
 _EVENT, _AT = "event_", "at_"
 
@@ -56,8 +58,8 @@ _EVENT, _AT = "event_", "at_"
 class Trajectory:
     """One run, or an ensemble of runs that share their output grid.
 
-    In the shapes below ``...`` is empty for a single run (a flow) and (S,) for an ensemble of S data seeds,
-    also at S = 1. Row 0 is step 0; rows after a run's early end are NaN.
+    In the shapes below ``...`` is empty for a single run (a flow from one network) and (S,) for an ensemble of S data
+    seeds, or of a flow's S start networks, also at S = 1. Row 0 is step 0; rows after a run's early end are NaN.
 
     Attributes
     ----------
@@ -84,9 +86,9 @@ class Trajectory:
         A `Status` for each run.
     message : str or tuple of str
         The status in words, one a run.
-    noise_rate : array (T, N), optional
+    noise_rate : array (..., T, N), optional
         Growth of m_jr² by SGD's noise per unit of flow time, (eta d) Γ_jj; flows only.
-    noise_gauge : array (T, N), optional
+    noise_gauge : array (..., T, N), optional
         ν_j, the integral of ``noise_rate`` over the flow time, where the flow integrates it along with its state.
     events : dict of arrays (..., any)
         Times at which something happened, NaN for never: ``release`` (..., N, P) under two radii, and what
@@ -133,10 +135,8 @@ class Trajectory:
         lead = np.shape(self.risk)[:-1]
         if len(lead) > 1:
             raise InputError(f"risk has shape {np.shape(self.risk)}; give (T,) or (seeds, T)")
-        for name in _PER_RUN:
+        for name in PER_RUN:
             _check_shape(name, getattr(self, name), (*lead, self.steps.size), _AXES[name])
-        for name in ("noise_rate", "noise_gauge"):
-            _check_shape(name, getattr(self, name), (self.steps.size,), 2)
         if self.weights is not None:
             _check_weights(self.weights, np.shape(self.a)[-1])
         for name, times in self.events.items():
@@ -166,9 +166,10 @@ class Trajectory:
             raise IndexError(f"run {index} of {self.seeds}")
         if not self.ensemble:
             return self
-        fields = {name: getattr(self, name) for name in _PER_RUN if getattr(self, name) is not None}
+        fields = {name: getattr(self, name) for name in PER_RUN if getattr(self, name) is not None}
         rows: dict[str, Any] = {name: value[index] for name, value in fields.items()}
         rows["events"] = {name: times[index] for name, times in self.events.items()}
+        rows["at_events"] = {name: {key: x[index] for key, x in at.items()} for name, at in self.at_events.items()}
         return replace(self, **rows, status=self.status[index], message=self.message[index])
 
     def mean(self, name: str) -> Floats:
@@ -207,7 +208,7 @@ class Trajectory:
         RunError
             If the disk refuses; a file that was there before is then untouched.
         """
-        names = ("steps", "time", *_PER_RUN, "weights", "noise_rate", "noise_gauge", "status")
+        names = ("steps", "time", *PER_RUN, "weights", "status")
         arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         arrays |= {_EVENT + name: times for name, times in self.events.items()}
         arrays |= {f"{_AT}{key}_{name}": value for name, at in self.at_events.items() for key, value in at.items()}
@@ -239,18 +240,21 @@ class Trajectory:
 
     def _runs(self, name: str) -> Floats:
         """Field with a seed axis in any case."""
-        values = getattr(self, name, None) if name in _PER_RUN else None
+        values = getattr(self, name, None) if name in PER_RUN else None
         if values is None:
-            known = [one for one in _PER_RUN if getattr(self, one) is not None]
+            known = [one for one in PER_RUN if getattr(self, one) is not None]
             raise InputError(f"name={name!r} is no field of these runs; choose one of {', '.join(known)}")
         return values if self.ensemble else values[None]
 
 
 def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:
     """Quantile over the first axis, where NaN marks a run that has ended; NaN where all have."""
+    q = np.asarray(q, dtype=np.float64)
+    if not np.isnan(values).any():  # the same numbers, all columns at once
+        return np.quantile(values, q, axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        return np.nanquantile(values, np.asarray(q, dtype=np.float64), axis=0)
+        return np.nanquantile(values, q, axis=0)
 
 
 def _check_grid(steps: NDArray[np.int64], time: Floats) -> None:

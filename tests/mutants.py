@@ -13,10 +13,10 @@ class Mutant(NamedTuple):
     why: str
 
 
-PAIRS = "test_activations.py::test_pair_sums_and_their_partials"
-MOMENTS = "test_activations.py::test_moments_are_hermite_moments"
-ANY_SIZE = "test_activations.py::test_pairs_of_any_size_and_correlation"
-BIVARIATE = "test_activations.py::test_bivariate_normal_matches_a_one_dimensional_integral"
+PAIRS = "test_pairs.py::test_pair_sums_and_their_partials"
+MOMENTS = "test_moments.py::test_moments_are_hermite_moments"
+ANY_SIZE = "test_pairs.py::test_pairs_of_any_size_and_correlation"
+BIVARIATE = "test_pairs.py::test_bivariate_normal_matches_a_one_dimensional_integral"
 GRADIENT = "test_overlap.py::test_flow_is_the_gradient_of_the_risk_in_weight_space"
 CLOSED = "test_overlap.py::test_closed_finite_step_term_matches_tensor_quadrature"
 POINTS = "test_overlap.py::test_finite_step_term_by_points_agrees_with_the_closed_form"
@@ -28,8 +28,8 @@ FORMS = "test_overlap_rules.py::test_terms_and_points_are_two_forms_of_one_flow[
 STEP = "test_overlap_map.py::test_a_step_is_the_literal_formula[gaussian]"
 SADDLE = "test_overlap_teacher.py::test_the_symmetric_saddle_is_a_fixed_point_of_the_gradient_flow[2]"
 RULE = "test_two_radii.py::test_"
-FINITE = "test_correlation.py::test_finite_steps_add_their_share_to_the_norm"
-ALONE = "test_correlation.py::test_noise_of_a_neuron_alone_is_the_quadrature"
+FINITE = "test_correlation_steps.py::test_finite_steps_add_their_share_to_the_norm"
+ALONE = "test_correlation_steps.py::test_noise_of_a_neuron_alone_is_the_quadrature"
 EXIT = "test_search_phase.py::test_mean_exit_time_is_that_of_the_boundary_problem"
 LANED = "test_lanes.py::test_"
 ORDER = "test_integrate.py::test_order_five_at_the_steps_and_four_between"
@@ -39,14 +39,14 @@ WORDS = "test_random.py::test_words_are_philox_of_coordinate_step_and_stream"
 NORMALS = "test_random.py::test_samples_are_box_muller_of_those_words"
 LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
-CALLS = "test_sgd.py::test_the_length_of_kernel_calls_changes_no_bit[float64]"
+CALLS = "test_sgd_bits.py::test_the_length_of_kernel_calls_changes_no_bit[float64-plain]"
 EVERYTHING = "test_sgd.py::test_long_runs_with_everything_stay_with_the_twin"
 PATH = "test_complexity.py::test_path_follows_its_definition"
 LEAST_SQUARES = "test_plateaus.py::test_slope_is_the_least_squares_line"
 LINEAR = "test_comparison.py::test_first_passage_is_log_linear"
 
 SLOPES = "test_mean_field.py::test_risk_is_the_plain_sum_and_the_slopes_are_the_plain_averages"
-ALONE = "test_mean_field.py::test_under_the_correlation_loss_neurons_do_not_meet"
+APART = "test_mean_field_rules.py::test_under_the_correlation_loss_neurons_do_not_meet"
 PHASES = "test_integrate.py::test_a_schedule_is_integrated_phase_by_phase"
 
 SPECTRUM = "test_stationary.py::test_the_spectrum_is_that_of_the_risk_in_weight_space"
@@ -93,7 +93,7 @@ MUTANTS = [
         "activations/_normal.py",
         "0.5 * math.pi - 2.0 * y if big",
         "0.5 * math.pi - y if big",
-        "test_activations.py::test_arcsine_matches_the_library_on_the_whole_interval",
+        "test_pairs.py::test_arcsine_matches_the_library_on_the_whole_interval",
         "half-angle factor 2",
     ),
     Mutant(
@@ -127,14 +127,14 @@ MUTANTS = [
         "activations/_quadrature.py",
         "factor *= 0.5 * (q[j] - q0)",
         "factor *= q[j] - q0",
-        "test_activations.py::test_moments_at_small_norms[tanh-2e-08]",
+        "test_moments.py::test_moments_at_small_norms[tanh-2e-08]",
         "½ of ∂c/∂q dropped",
     ),
     Mutant(
         "activations/_quadrature.py",
         "act.grid[i, JUMP] * density(g) / s",
         "0.0",
-        "test_activations.py::test_a_function_with_kinks[hat]",
+        "test_tables.py::test_a_function_with_kinks[hat]",
         "jump of the slope dropped from c_2",
     ),
     Mutant(
@@ -169,14 +169,14 @@ MUTANTS = [
         "activations/_pairs.py",
         "(b[l] - q12 * x / s1) * bell / s1",
         "(b[l] + q12 * x / s1) * bell / s1",
-        "test_activations.py::test_value_and_partials_are_consistent[leaky_relu:0.3]",
+        "test_pairs.py::test_value_and_partials_are_consistent[leaky_relu:0.3]",
         "sign of c_3",
     ),
     Mutant(
         "activations/_smoothed.py",
         "(2.0 + q - x * x)",
         "(2.0 - x * x)",
-        "test_activations.py::test_smoothed_values_and_their_partials[gelu]",
+        "test_moments.py::test_smoothed_values_and_their_partials[gelu]",
         "c_2 of GELU without its variance",
     ),
     Mutant(
@@ -512,14 +512,14 @@ MUTANTS = [
         "flows/noise_alone.py",
         "(job.training.batch * row.clock)",
         "row.clock",
-        "test_correlation.py::test_noise_rate_and_finite_steps_follow_step_size_batch_and_scaling",
+        "test_correlation_steps.py::test_noise_rate_and_finite_steps_follow_step_size_batch_and_scaling",
         "batch ignored",
     ),
     Mutant(
         "flows/correlation.py",
         "float(network.plain_a[j])",
         "float(network.a[j])",
-        "test_correlation.py::test_noise_rate_and_finite_steps_follow_step_size_batch_and_scaling",
+        "test_correlation_steps.py::test_noise_rate_and_finite_steps_follow_step_size_batch_and_scaling",
         "scaling ignored",
     ),
     Mutant(
@@ -532,8 +532,8 @@ MUTANTS = [
     # ---- neurons in lanes
     Mutant(
         "integrate/_lane_steps.py",
-        "t[lane] += h[lane] if good else 0.0",
-        "t[lane] += h[lane]",
+        "choose(good, step, filled(0.0))",
+        "step",
         LANED + "steps_are_taken_refused_and_followed_by_others_as_for_one_system",
         "time passes in a rejected step",
     ),
@@ -546,8 +546,8 @@ MUTANTS = [
     ),
     Mutant(
         "integrate/_lane_steps.py",
-        "(two + x * (three + x * four))",
-        "(two + x * three)",
+        "(dense[2, j, lane] + x * dense[3, j, lane])",
+        "dense[2, j, lane]",
         LANED + "trajectories_are_those_of_neurons_one_by_one[erf-free-plain]",
         "dense output of lower order",
     ),
@@ -560,15 +560,15 @@ MUTANTS = [
     ),
     Mutant(
         "activations/_moments_lanes.py",
-        "step = k - 2.0",
-        "step = k - 1.0",
-        LANED + "moments_of_lanes_are_the_moments",
+        "(k - 2.0)",
+        "(k - 1.0)",
+        LANED + "moments_of_packs_are_the_moments",
         "Hermite recursion: wrong degree",
     ),
     Mutant(
         "flows/_correlation_lanes.py",
-        "-work[SUFFIX, lane] / work[Q, lane]",
-        "-work[SUFFIX, lane]",
+        "-radial / q",
+        "-radial",
         LANED + "the_right_hand_side_is_that_of_one_neuron[sphere-0.0-0.0-erf]",
         "sphere of length 1 taken for granted",
     ),
@@ -578,6 +578,27 @@ MUTANTS = [
         "xi * network.a",
         LANED + "trajectories_are_those_of_neurons_one_by_one[relu-sphere-mean_field]",
         "scaling ignored",
+    ),
+    Mutant(
+        "integrate/_lane_steps.py",
+        "3.0 * way - 2.0 * first - final + fourth",
+        "3.0 * way - 2.0 * first - final - fourth",
+        LANED + "trajectories_are_those_of_neurons_one_by_one[erf-free-plain]",
+        "the step's quartic misses its end",
+    ),
+    Mutant(
+        "_packs.py",
+        "ROOT_HALF = 0x3FE6A09E667F3BCD",
+        "ROOT_HALF = 0x3FE0000000000000",
+        LANED + "functions_of_packs_are_those_of_the_library",
+        "fraction in [½, 1): the series of the logarithm converges too slowly there",
+    ),
+    Mutant(
+        "flows/lanes.py",
+        "out[i, :, self.job.time > self.members.reached[i]] = np.nan",
+        "pass",
+        LANED + "every_neuron_has_its_own_status_and_the_others_do_not_notice",
+        "what lies beyond the end is shown",
     ),
     # ---- the search phase
     Mutant("_searching.py", "root = math.sqrt(h)", "root = h", EXIT + "[0.3-5.0]", "noise without its square root"),
@@ -688,26 +709,26 @@ MUTANTS = [
         "flows/_mean_field.py",
         "if problem.held:",
         "if problem.held > 1:",
-        "test_mean_field.py::test_a_stuck_target_stays_above_its_floor_until_rounding_frees_it",
+        "test_mean_field_staircases.py::test_a_stuck_target_stays_above_its_floor_until_rounding_frees_it",
         "projector dropped",
     ),
     Mutant("flows/_mean_field.py", "problem.weights[j] * a[j]", "a[j] / a.size", SLOPES, "weight of a particle"),
     Mutant("flows/_mean_field.py", "- problem.decay_w * s[j]", "- 0.0 * s[j]", SLOPES, "s does not decay"),
     Mutant("flows/_mean_field.py", "(a[j] * ds[j] -", "(ds[j] -", SLOPES, "a_j dropped from s'"),
     Mutant("flows/_mean_field.py", "problem.xi_a * (da[j]", "problem.xi_w * (da[j]", SLOPES, "rates swapped"),
-    Mutant("flows/_mean_field.py", "0.0 if alone else problem", "problem", ALONE, "neurons meet in the residual h"),
+    Mutant("flows/_mean_field.py", "0.0 if alone else problem", "problem", APART, "neurons meet in the residual h"),
     Mutant(
-        "flows/_mean_field.py", "first, last, 0)", "first, last, problem.alone)", ALONE, "risk without f under its loss"
+        "flows/_mean_field.py", "first, last, 0)", "first, last, problem.alone)", APART, "risk without f under its loss"
     ),
     Mutant(
         "flows/_mean_field.py",
         "y[i] += clock * dy[i]",
         "y[i] += dy[i]",
-        "test_mean_field.py::test_single_steps_are_the_euler_map_and_tend_to_the_flow",
+        "test_mean_field_rules.py::test_single_steps_are_the_euler_map_and_tend_to_the_flow",
         "step size of the discrete dynamics",
     ),
     Mutant(
-        "flows/mean_field.py",
+        "flows/mean_field_problem.py",
         "N * row.a / row.clock",
         "row.a / row.clock",
         "test_mean_field.py::test_flow_agrees_with_scipy",
@@ -715,9 +736,9 @@ MUTANTS = [
     ),
     Mutant(
         "flows/mean_field.py",
-        "rates[phase].clock",
-        "job.training.eta",
-        "test_mean_field.py::test_a_schedule_is_one_run_after_another",
+        "[row.clock for row in",
+        "[job.training.eta for row in",
+        "test_mean_field_rules.py::test_a_schedule_is_one_run_after_another",
         "rate of a phase ignored in single steps",
     ),
     Mutant(
@@ -782,6 +803,55 @@ MUTANTS = [
         "for i in range(tableau.c.size, tableau.c.size):",
         "test_flow_events.py::test_the_layerwise_rule_finds_its_releases_by_every_method[dop853]",
         "releases on a dense output that is not there",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "dy[i] = gain",
+        "dy[i] = gain * y[last]",
+        "test_flow_events.py::test_the_noise_gauge_of_neurons_alone_is_the_integral_of_their_noise_rate[free]",
+        "gauge of something else",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "    forget(events, t)\n",
+        "",
+        "test_flow_events.py::test_levels_passed_by_a_jump_at_a_release_are_met_there",
+        "an event in a step that was cut before it",
+    ),
+    Mutant(
+        "flows/_correlation.py",
+        "events.before[e] = y[events.entry[e]] - events.level[e]",
+        "events.before[e] = np.nan",
+        "test_flow_events.py::test_levels_passed_by_a_jump_at_a_release_are_met_there",
+        "a level passed by the jump of a release",
+    ),
+    Mutant(
+        "flows/alone_events.py",
+        "np.nextafter(when, np.inf)",
+        "when.copy()",
+        "test_flow_events.py::test_levels_passed_by_a_jump_at_a_release_are_met_there",
+        "the state before the jump",
+    ),
+    Mutant(
+        "flows/alone_events.py",
+        "risk = risk_at(times)\n",
+        "risk = np.sort(risk_at(times))\n",
+        "test_flow_events.py::test_events_of_neurons_alone_have_their_closed_form",
+        "risks of other times",
+    ),
+    Mutant(
+        "flows/alone_lanes.py",
+        "if run.job.network.has_biases), out.job)",
+        "if not run.job.network.has_biases), out.job)",
+        "test_ensemble.py::test_neurons_of_all_members_share_lanes",
+        "biases left out that the first network does not have",
+    ),
+    Mutant(
+        "ensemble.py",
+        "int(one.status) for one in runs",
+        "int(first.status) for one in runs",
+        "test_ensemble.py::test_a_member_that_fails_keeps_its_status_and_the_others_go_on[overlap]",
+        "one status for all",
     ),
     Mutant(
         "integrate/events.py",
@@ -902,14 +972,14 @@ MUTANTS = [
         "sgd/_labels.py",
         "(k - 1.0) * He[i, k - 2]",
         "k * He[i, k - 2]",
-        "test_sgd.py::test_labels_are_the_target",
+        "test_sgd_kernels.py::test_labels_are_the_target",
         "Hermite index",
     ),
     Mutant(
         "sgd/_full.py",
         "if not size <= bound:",
         "if size > bound:",
-        "test_sgd.py::test_a_poisoned_weight_is_found_at_once[W-nan-0-float64]",
+        "test_sgd_divergence.py::test_a_poisoned_weight_is_found_at_once[W-nan-erf-float64]",
         "NaN comparison flipped",
     ),
     Mutant(
@@ -923,7 +993,7 @@ MUTANTS = [
         "sgd/_full.py",
         "np.float64(u[i]) * np.float64(v[i])",
         "np.float64(u[i] * v[i])",
-        "test_sgd.py::test_overlaps_are_sums_in_double_precision[float32]",
+        "test_sgd_kernels.py::test_overlaps_are_sums_in_double_precision[float32]",
         "product rounded to float32",
     ),
     Mutant(
@@ -980,14 +1050,14 @@ MUTANTS = [
         "sgd/mixed.py",
         "variance = np.maximum(q[:, None] - along**2",
         "variance = np.maximum(q[:, None] + 0.0 * along**2",
-        "test_sgd.py::test_mixed_risk_is_the_risk_where_activations_agree",
+        "test_sgd_risk.py::test_mixed_risk_is_the_risk_where_activations_agree",
         "variance of λ not reduced by what the teacher unit says",
     ),
     Mutant(
         "sgd/full.py",
         "act_of(target.activation)",
         "act_of(job.network.activation)",
-        "test_sgd.py::test_labels_of_a_teacher_come_from_its_own_activation",
+        "test_sgd_kernels.py::test_labels_of_a_teacher_come_from_its_own_activation",
         "teacher with the student's activation",
     ),
     Mutant(
@@ -1094,14 +1164,14 @@ MUTANTS = [
         "a leap of 1 that needs a sign",
     ),
     Mutant(
-        "outlook.py",
+        "forecast.py",
         "row.w**2 * min(",
         "row.w * min(",
         "test_resolvability.py::test_the_noise_gauge_is_that_of_the_flow",
         "noise linear in the step size",
     ),
     Mutant(
-        "outlook.py",
+        "forecast.py",
         "(network.plain_a**2 * slope)",
         "(network.a**2 * slope)",
         "test_resolvability.py::test_both_scalings_say_the_same",

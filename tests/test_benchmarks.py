@@ -47,7 +47,12 @@ def test_the_file_has_its_schema(quick):
     found = {(row["case"], row["peer"]) for row in content["rows"]}
     expected = {("overlap-flow", "scipy"), ("stiff-demo", "scipy"), ("sgd-batch1", "numpy"), ("sgd-batch1", "scipy")}
     expected |= {("leap-arrays", "numpy"), ("leap-dict", "numpy"), ("parse-1e4", "plain")}
-    expected |= {("thousand-neurons", "scipy"), ("saad-solla", "scipy"), ("import", "numpy")}
+    expected |= {
+        ("thousand-neurons", "scipy"),
+        ("thousand-neurons", "scipy-tuned"),
+        ("saad-solla", "scipy"),
+        ("import", "numpy"),
+    }
     expected |= {("overlap-rhs-64", "plain"), ("overlap-rhs-64", "floor")}
     diffrax = {("thousand-neurons", "diffrax"), ("saad-solla", "diffrax")} if find_spec("diffrax") else set()
     assert found == expected | torch | diffrax
@@ -124,8 +129,9 @@ def test_the_numpy_right_hand_side_of_many_neurons_is_the_kernels():
     y = np.vstack([np.random.default_rng(0).normal(size=(3, lanes.LANES)), np.full(lanes.LANES, 0.6)])
     dy = np.empty_like(y)
     rhs_lanes(problem_of(job), np.ascontiguousarray(run.members.parameters.T), y, dy)
-    theirs = thousand_neurons.numpy_rhs(job.network.plain_a, job.network.b)(0.0, y.ravel())
-    np.testing.assert_allclose(theirs.reshape(dy.shape), dy, rtol=1e-11, atol=1e-12)
+    a, b = job.network.plain_a, job.network.b
+    for rhs in (thousand_neurons.numpy_rhs(job.target, a, b), thousand_neurons.tuned_rhs(a, b)):
+        np.testing.assert_allclose(rhs(0.0, y.ravel()).reshape(dy.shape), dy, rtol=1e-11, atol=1e-12)
 
 
 def test_our_integration_repeats_itself():

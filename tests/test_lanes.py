@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from odesim import InputError, Network, Status, Target, Training, TwoRadii
 from odesim import Phase as Stretch
+from odesim._jit import kernel
+from odesim._packs import WIDTH, load, store
 from odesim.activations import _moments_lanes
 from odesim.activations._moments import moments
 from odesim.activations.catalogue import activation_named
@@ -20,10 +22,10 @@ from odesim.flows import _correlation as alone
 from odesim.flows import _correlation_lanes, lanes, lone
 from odesim.flows.correlation import CorrelationFlow
 from odesim.flows.residuals import start_of
-from odesim.integrate import _lane_steps, _lanes
+from odesim.integrate import _lane_steps
 from odesim.job import Job
 
-LANES = _lanes.LANES
+LANES = _lane_steps.LANES
 TARGET = Target.parse("0.2 + z1 + z1*z2*z3 - 0.4*He2(z2)")
 CLOSED = ("erf", "relu", "leaky_relu", "gelu", "hermite:3")
 
@@ -56,18 +58,39 @@ def solve(job, threads=1, rtol=1e-6):
 def whole():
     """An ensemble of three blocks and one more."""
     job = job_of(3 * LANES + 1)
-    return job, solve(job).members.out
+    return job, solve(job).outputs
 
 
-def test_logarithm_power_and_bell_are_those_of_the_library():
-    x = np.concatenate([np.geomspace(1e-300, 1e300, 4001), [1.0, math.sqrt(0.5), 2.0]])
-    ours = np.array([_lane_steps.log2(one) for one in x])
-    assert np.abs(ours - np.log2(x)).max() < 1e-7
-    y = np.linspace(-40, 40, 4001)
-    assert np.abs(np.array([_lane_steps.exp2(one) for one in y]) / np.exp2(y) - 1).max() < 1e-8
-    z = np.linspace(-36, 36, 4001)
-    assert np.abs(np.array([_moments_lanes.bell(one) for one in z]) / np.exp(-z * z / 2) - 1).max() < 1e-13
-    assert (_lane_steps.exp2(0.0), _moments_lanes.bell(0.0), _moments_lanes.bell(-0.0)) == (1.0, 1.0, 1.0)
+@kernel(counted=False)
+def functions(x, out):
+    """Rows: log2 and inverse root of x[0], its inverse, 2^x[1], the bell of x[2]."""
+    for lane in range(0, x.shape[1], WIDTH):
+        a = load(x, (0, lane))
+        store(out, (0, lane), _lane_steps.log2(a))
+        store(out, (1, lane), _moments_lanes.inverse_root(a))
+        store(out, (2, lane), _lane_steps.inverse(a))
+        store(out, (3, lane), _lane_steps.exp2(load(x, (1, lane))))
+        store(out, (4, lane), _moments_lanes.bell(load(x, (2, lane))))
+
+
+def test_functions_of_packs_are_those_of_the_library():
+    x, out = np.zeros((3, 4096)), np.zeros((5, 4096))
+    x[0] = np.geomspace(1e-300, 1e300, 4096)
+    x[0, :3] = [1.0, math.sqrt(0.5), 2.0]
+    x[1, 1:], x[2, 1:] = np.linspace(-40, 40, 4095), np.linspace(-36, 36, 4095)
+    functions(x, out)
+    assert np.abs(out[0] - np.log2(x[0])).max() < 1e-7
+    assert np.abs(out[1] * np.sqrt(x[0]) - 1).max() < 1e-15
+    assert np.abs(out[2] * x[0] - 1).max() < 1e-5
+    assert np.abs(out[3] / np.exp2(x[1]) - 1).max() < 1e-6
+    assert np.abs(out[4] / np.exp(-x[2] * x[2] / 2) - 1).max() < 1e-13
+    assert out[3, 0] == out[4, 0] == 1.0
+
+
+@kernel(counted=False)
+def steps(order, y, k, trial, error, t, h, last, largest, tried):
+    """`step_lanes` is compiled into what calls it."""
+    _lane_steps.step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
 
 
 def test_steps_are_taken_refused_and_followed_by_others_as_for_one_system():
@@ -79,7 +102,7 @@ def test_steps_are_taken_refused_and_followed_by_others_as_for_one_system():
     t, h, last = rng.uniform(1, 2, LANES), rng.uniform(0.1, 1.0, LANES), rng.uniform(-10, 0, LANES)
     before = [one.copy() for one in (y, k, t, h, last)]
     largest, tried = np.zeros(LANES), np.zeros(LANES)
-    _lane_steps.step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
+    steps(order, y, k, trial, error * error, t, h, last, largest, tried)
     for lane in range(LANES):
         e, good = error[lane], error[lane] <= 1.0
         e = max(e, 1e-10)
@@ -154,7 +177,7 @@ def test_trajectories_are_those_of_neurons_one_by_one(name, geometry, scaling):
 def test_no_bit_depends_on_the_size_of_the_ensemble(whole):
     job, out = whole
     for count in range(1, 3 * LANES + 1):
-        assert np.array_equal(solve(part_of(job, np.arange(count))).members.out, out[:count]), count
+        assert np.array_equal(solve(part_of(job, np.arange(count))).outputs, out[:count]), count
 
 
 @pytest.mark.parametrize("name", CLOSED)
@@ -163,10 +186,10 @@ def test_no_bit_depends_on_neighbours_or_the_lane(name):
     job = job_of(2 * LANES, name=name)
     bare = np.arange(0, 2 * LANES, 3)
     job = replace(job, network=replace(job.network, b=np.where(np.arange(2 * LANES) % 3 == 0, 0.0, job.network.b)))
-    out = solve(job).members.out
+    out = solve(job).outputs
     order = np.random.default_rng(3).permutation(2 * LANES)
-    assert np.array_equal(solve(part_of(job, order)).members.out, out[order], equal_nan=True)
-    assert np.array_equal(solve(part_of(job, bare)).members.out, out[bare], equal_nan=True)
+    assert np.array_equal(solve(part_of(job, order)).outputs, out[order], equal_nan=True)
+    assert np.array_equal(solve(part_of(job, bare)).outputs, out[bare], equal_nan=True)
 
 
 @pytest.mark.parametrize("together", [1, 50, LANES])
@@ -176,7 +199,7 @@ def test_no_bit_depends_on_threads_tasks_or_the_length_of_calls(whole, monkeypat
     monkeypatch.setattr(lanes, "TOGETHER", together)
     monkeypatch.setattr(lanes, "ROUNDS_A_CALL", 3)
     part = part_of(job, np.arange(LANES + 5))
-    assert np.array_equal(solve(part, threads).members.out, out[: LANES + 5])
+    assert np.array_equal(solve(part, threads).outputs, out[: LANES + 5])
 
 
 def test_every_neuron_has_its_own_status_and_the_others_do_not_notice(whole, monkeypatch):
@@ -187,17 +210,17 @@ def test_every_neuron_has_its_own_status_and_the_others_do_not_notice(whole, mon
     found = lanes.LaneRun(job, start_of(job), 1e-6, 1e-8)
     found.members.start[7, 1] = np.nan
     found.members.start[50, 3] = 2e12
-    found.members.parameters[100, _correlation_lanes.A] = 1e5
+    found.members.parameters[90, _correlation_lanes.A] = 1e5
     found.run(1)
     status = found.members.status
-    assert (status[7], status[50], status[100]) == (Status.STEP_TOO_SMALL, Status.DIVERGED, Status.TOO_FAST)
-    assert np.isnan(found.members.out[[7, 100], :, -1]).all()
-    others = np.delete(np.arange(job.network.width), [7, 50, 100])
+    assert (status[7], status[50], status[90]) == (Status.STEP_TOO_SMALL, Status.DIVERGED, Status.TOO_FAST)
+    assert np.isnan(found.outputs[[7, 90], :, -1]).all()
+    others = np.delete(np.arange(job.network.width), [7, 50, 90])
     assert (status[others] == Status.DONE).all()
-    assert np.array_equal(found.members.out[others], out[others])
+    assert np.array_equal(found.outputs[others], out[others])
     reached = np.array([time for _, time in found.ends()])
     assert (reached[others] >= job.time[-1]).all()
-    assert reached[100] < job.time[-1]
+    assert reached[90] < job.time[-1]
 
 
 def test_a_set_stop_flag_ends_all_threads(monkeypatch):
@@ -208,7 +231,7 @@ def test_a_set_stop_flag_ends_all_threads(monkeypatch):
     found = solve(job, threads=2)
     assert {status for status, _ in found.ends()} == {Status.INTERRUPTED}
     assert 0 < found.share < 1
-    assert np.isnan(found.members.out[:, :, -1]).all()
+    assert np.isnan(found.outputs[:, :, -1]).all()
 
 
 def test_lanes_are_taken_where_they_apply():
@@ -234,13 +257,20 @@ def test_the_risk_can_be_left_out():
         CorrelationFlow(risk="no")
 
 
-def test_moments_of_lanes_are_the_moments():
+@kernel(counted=False)
+def moments_of(kind, q, b, c, out):
+    """Moments of one pack."""
+    _moments_lanes.moments_pack(kind.code, kind.slope, kind.table, 1, load(q, (0,)), load(b, (0,)), c)
+    for k in range(c.shape[0]):
+        store(out, (k, 0), load(c, (k, 0)))
+
+
+def test_moments_of_packs_are_the_moments():
     rng = np.random.default_rng(0)
     for name in CLOSED:
         act = act_of(activation_named(name))
-        q, b = rng.uniform(0.1, 3.0, LANES), rng.normal(size=(1, LANES))
-        work, c, expected = np.zeros((7, LANES)), np.zeros((8, LANES)), np.zeros((8, LANES))
-        work[_moments_lanes.Q] = q
-        _moments_lanes.moments_lanes(act.code, act.slope, act.kind.table, 1, 0, b, work, c)
-        moments(act, q, b[0], expected)
-        assert c[1:] == pytest.approx(expected[1:], rel=1e-11, abs=1e-13), name
+        q, b = rng.uniform(0.1, 3.0, WIDTH), rng.normal(size=WIDTH)
+        c, found, expected = np.zeros((8, WIDTH)), np.zeros((8, WIDTH)), np.zeros((8, WIDTH))
+        moments_of(act.kind, q, b, c, found)
+        moments(act, q, b, expected)
+        assert found[1:] == pytest.approx(expected[1:], rel=1e-11, abs=1e-13), name

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 
 from odesim.comparison import compare
 from odesim.plotting.comparison import plot_comparison
+from odesim.plotting.figures import power_of_ten, write_png
 from odesim.plotting.overlaps import overlap_sizes, plot_overlaps
 from odesim.plotting.plateaus import _spread, plot_plateaus
 from odesim.plotting.simulation import plot_simulation
@@ -161,6 +162,78 @@ def test_ended_runs_and_short_ones_can_be_drawn(tmp_path):
     drawn = plot_comparison(compare(short, short, PATH))
     drawn.figure.savefig(tmp_path / "y.png")
     assert np.isfinite([*drawn.get_xlim(), *drawn.get_ylim()]).all()
+
+
+@pytest.mark.parametrize("size", [(9.0, 7.2), (5.5, 5.0), (14.0, 8.0)])
+@pytest.mark.parametrize("seeds", [None, 3])
+def test_all_is_on_the_figure_and_nothing_overlaps(size, seeds):
+    drawn = [
+        plot_comparison(compare(story(kind="overlap flow"), story(seeds, kind="SGD"), PATH)),
+        plot_simulation(story(seeds, coordinates=12), PATH),
+        plot_plateaus(story(seeds), PATH),
+        plot_overlaps(story(seeds, coordinates=12)),
+    ]
+    for ax in drawn:
+        figure = ax.figure
+        figure.set_size_inches(size)
+        figure.draw_without_rendering()
+        boxes = [one.get_tightbbox(for_layout_only=True) for one in figure.axes]
+        titles = [text.get_window_extent() for text in figure.texts]
+        width = figure.bbox.width
+        for box in boxes:
+            assert box.x0 > 0
+            assert box.x1 < width
+            assert box.y0 > 0
+            assert all(box.y1 < title.y0 for title in titles)
+        assert all(upper.y0 > lower.y1 for upper, lower in itertools.pairwise(boxes))
+        spare = 0.08 * figure.dpi  # no more room is given away than that
+        assert min(box.x0 for box in boxes) < spare
+        assert width - max(box.x1 for box in boxes) < spare
+        assert boxes[-1].y0 < spare
+
+
+def test_a_figure_too_small_for_its_labels_is_drawn_all_the_same():
+    ax = plot_plateaus(story(), PATH)
+    ax.figure.set_size_inches(1.0, 0.5)
+    ax.figure.draw_without_rendering()
+    assert ax.bbox.width > 0
+
+
+def test_a_picture_is_written_as_it_is_saved(comparison, tmp_path):
+    """One look and one drawing give what ``savefig`` gives with two."""
+    from matplotlib.image import imread
+
+    figure = plot_comparison(comparison).figure
+    with open(tmp_path / "once.png", "wb") as handle:
+        write_png(figure, handle, dpi=100)
+    plot_comparison(comparison).figure.savefig(tmp_path / "twice.png", dpi=100)
+    once, twice = imread(tmp_path / "once.png"), imread(tmp_path / "twice.png")
+    assert once.shape == (720, 900, 4)
+    np.testing.assert_array_equal(once, twice)
+
+
+@pytest.mark.parametrize(
+    ("x", "label"),
+    [(1, "10⁰"), (1000, "10³"), (1e-12, "10⁻¹²"), (10 * (1 + 1e-12), "10¹"), (20, ""), (0, ""), (-1, "")],
+)
+def test_decades_are_named_in_plain_characters(x, label):
+    assert power_of_ten(x) == label
+
+
+def test_decades_on_both_axes_and_no_formula(comparison):
+    upper, lower = plot_comparison(comparison).figure.axes
+    upper.figure.draw_without_rendering()
+    said = [text.get_text() for ax in (lower, *upper.child_axes) for text in ax.get_xticklabels()]
+    assert {"10⁴", "10⁵", "10⁻¹", "10²"} <= set(said)
+    everything = [*said, *words(upper), *words(lower), upper.figure.get_suptitle()]
+    assert not any("$" in one for one in everything)
+
+
+def test_the_legend_leaves_a_risk_that_stays_high_in_sight():
+    run = story(kind="overlap flow")
+    early = Trajectory(run.steps, run.time, 1 + 0.1 * run.risk, run.m, run.a)
+    places = [plot_plateaus(one).get_legend()._loc for one in (run, early)]
+    assert places == [1, 6]  # upper right, center left
 
 
 def test_labels_at_the_margin_stay_apart():

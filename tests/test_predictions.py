@@ -6,9 +6,10 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from odesim import predictions
+from odesim import leaps, predictions
 from odesim.complexity import leap
-from odesim.predictions import coordinates_text, direction_text, exponents, power_text
+from odesim.leaps import coordinates_text, direction_text
+from odesim.predictions import exponents, power_text
 from odesim.targets.series import Target
 
 LEAP4 = "z1 + z1*z2*z3 + z1*z2*z3*z4*z5*z6"
@@ -153,7 +154,7 @@ def test_rows_are_json_with_known_status_and_source(data):
 
 def test_beyond_the_bounds_the_rest_stands():
     target = Target.parse("*".join(f"z{i}" for i in range(1, 25)), "boolean")
-    known = predictions.leaps(target)
+    known = leaps.leaps(target)
     assert known.sq is None
     assert any("SQ-leap not computed" in text for text in known.warnings)
     rows = {row.quantity: row for row in predictions.predictions(known)}
@@ -162,7 +163,7 @@ def test_beyond_the_bounds_the_rest_stands():
 
 
 def test_powers_go_down_where_the_expansion_is_long():
-    known = predictions.leaps(Target.parse("(z1 + z2 + 2*z3 + z4)**4"))
+    known = leaps.leaps(Target.parse("(z1 + z2 + 2*z3 + z4)**4"))
     assert known.generative is not None
     assert 1 <= known.generative.powers < 4
 

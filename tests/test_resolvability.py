@@ -14,8 +14,8 @@ from odesim.complexity import leap_path
 from odesim.escapes import SIZE, grow
 from odesim.flows.correlation import CorrelationFlow
 from odesim.flows.overlap import OverlapFlow
+from odesim.forecast import resolvability
 from odesim.network import Network
-from odesim.outlook import resolvability
 from odesim.resolve import stable_step
 from odesim.runner import run
 from odesim.targets.series import Target

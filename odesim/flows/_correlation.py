@@ -5,7 +5,7 @@ support are followed one by one. With C = E[h(z) σ(<w, x> + b)], G = ∂C/∂m 
 the gradient of C is (G, e v) in weight space. Free: m' = aG − λm, R' = 2(ae − λ)R. On the sphere the radial part
 κ = (m·G + eR)/(|m|² + R) is taken off: m' = a(G − κm), R' = 2a(e − κ)R; under the layerwise rule κ sums over the
 kept coordinates alone, and the released follow aG. Steps of finite size add g = rate·Γ to |w|²: R' gains g, and
-putting it back on the sphere gives m' −½gm and R' g(1 − R) (kept coordinates).
+putting it back on the sphere gives m' −½gm and R' g(1 − R) (kept coordinates). A noise gauge may follow, ν' = g.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from odesim.flows._expectation import Series, correlation
 from odesim.flows._noise_alone import square_moments, sum_of_terms
 from odesim.flows._two_radii import HALVINGS, HELD, KEPT, LOOKS, NEVER, Radii, excess, loosen, settle
 from odesim.integrate._explicit import ACCEPTED, DONE, EVALUATIONS, NEXT, RUNNING, TIME, combine
-from odesim.integrate._loop import integrate, no_value
+from odesim.integrate._loop import forget, integrate, no_value
 from odesim.integrate._steps import EXPLICIT, STIFF, inside
 
 BY_TERMS, BY_POINTS, BY_UNITS = 0, 1, 2
@@ -67,7 +67,7 @@ class Scratch(NamedTuple):
     G: np.ndarray  # (1, coordinates)
     by_q: np.ndarray  # (1)
     by_b: np.ndarray  # (1)
-    before: np.ndarray  # (3, coordinates + 1) state and slope at the start of a step, and the slope at its end
+    before: np.ndarray  # (3, size of the state) state and slope at the start of a step, and the slope at its end
 
 
 class Problem(NamedTuple):
@@ -191,7 +191,8 @@ def growth(problem, m, R):
 @kernel
 def rhs_correlation(problem, t, y, dy):
     """Fill dy/dt, t the flow time."""
-    last, mode = y.size - 1, problem.radii.mode
+    mode = problem.radii.mode
+    last = mode.size
     m, R = y[:last], y[last]
     curvature = field(problem, m, R)
     G = problem.scratch.G[0]
@@ -211,6 +212,8 @@ def rhs_correlation(problem, t, y, dy):
         # a coordinate at the outer radius stays there while it is pushed outward
         dy[r] = 0.0 if mode[r] == HELD and slope * m[r] > 0.0 else slope
     dy[last] = 2.0 * (problem.a * (curvature - radial) - problem.decay) * R + gain * (1.0 - problem.sphere * R)
+    for i in range(last + 1, y.size):
+        dy[i] = gain
 
 
 @kernel
@@ -243,7 +246,15 @@ def first_event(problem, stiff, method, h, work):
 
 
 @kernel
-def follow_rule(problem, stiff, method, start, y, control, counts, t_out, work):
+def rewind(events, t, y):
+    """Take back what was found after the time t, at which the step is cut in the state y, and go on from there."""
+    forget(events, t)
+    for e in range(events.level.size):
+        events.before[e] = y[events.entry[e]] - events.level[e]
+
+
+@kernel
+def follow_rule(problem, stiff, method, start, y, control, counts, t_out, events, work):
     """Cut the step just taken, of the kind ``stiff``, at the first event in it; return whether there was one."""
     radii, before, tableau = problem.radii, problem.scratch.before, method.tableau
     before[2] = work.k[0]
@@ -258,6 +269,7 @@ def follow_rule(problem, stiff, method, start, y, control, counts, t_out, work):
     if share <= 1.0 and start + share * h <= t_out[-1]:
         control[TIME] = start + share * h
         y[:] = work.z
+        rewind(events, control[TIME], y)
         settle(radii, control[TIME], y)
         while counts[NEXT] > 0 and t_out[counts[NEXT] - 1] > control[TIME]:
             counts[NEXT] -= 1
@@ -286,7 +298,7 @@ def solve_neuron(problem, method, y, control, counts, t_out, out, events, work, 
             1 if ruled else budget,
         )  # fmt: skip
         stepped = ruled and counts[ACCEPTED] > accepted and status <= DONE
-        if stepped and follow_rule(problem, stiff, method, start, y, control, counts, t_out, work):
+        if stepped and follow_rule(problem, stiff, method, start, y, control, counts, t_out, events, work):
             status = RUNNING if counts[NEXT] < t_out.size else DONE
         if status != RUNNING:
             break

@@ -49,7 +49,7 @@ def excess(radii, y):
 @kernel
 def settle(radii, t, y):
     """Release the kept that have reached r, put the rest back on the sphere, repeat; hold the loose at ±Δ."""
-    last = y.size - 1
+    last = radii.mode.size
     while True:
         count, rest = 0, y[last]
         for i in range(last):

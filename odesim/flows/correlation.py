@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
+from odesim.ensemble import one_by_one
+from odesim.events import Event
 from odesim.flows import _correlation as kernels
-from odesim.flows import noise_alone
+from odesim.flows.alone_events import check_events, of_neuron, with_events
+from odesim.flows.alone_lanes import course_in_lanes
+from odesim.flows.alone_record import Course, placed, record
 from odesim.flows.corners import need_few_corners
-from odesim.flows.lanes import LaneRun, lanes_do
+from odesim.flows.lanes import lanes_do
 from odesim.flows.lone import check_finite_step, fresh, problem_of
 from odesim.flows.neuron_run import NeuronRun
 from odesim.flows.overlap import risk_of
@@ -22,18 +27,12 @@ from odesim.flows.residuals import Start, start_of
 from odesim.integrate.methods import METHODS
 from odesim.job import Job
 from odesim.network import Network
+from odesim.pool import in_threads
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import Training, TwoRadii
-from odesim.trajectory import Status, Trajectory
+from odesim.trajectory import Trajectory
 
 Array = NDArray[np.float64]
-End = tuple[Status, float]
-
-MAX_WIDTH_OF_Q = 64
-"""Largest width whose Q is kept."""
-
-ENTRIES_AT_ONCE = 1_000_000
-"""Entries of Q formed at once for the risk."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,8 @@ class CorrelationFlow:
 
     Each neuron is integrated on its own step sizes, so no bit of a trajectory depends on the neurons beside it, their
     number or the number of threads. Where that is enough (Gaussian data, a target in Hermite terms, an activation whose
-    moments have a closed form, the geometries "free" and "sphere", no finite-step term, no schedule) 64 neurons are
-    integrated side by side and blocks of them on all cores. Gaussian data
+    moments have a closed form, the geometries "free" and "sphere", no finite-step term, no schedule, no events) 32
+    neurons, also of several start networks, are integrated side by side and blocks of them on all cores. Gaussian data
     is exact for every dimension d. Boolean data sums over all of {±1}^P and takes the part of <w, x>
     off the support as Gaussian, right to O(1/d). There, ReLU neurons whose residual is used up can stick to a kink:
     the flow then becomes stiff and is smoothed over 1e-4 of the argument's size; an explicit method may end such a
@@ -82,6 +81,8 @@ class CorrelationFlow:
     rtol: float = 1e-6
     atol: float = 1e-8
     risk: bool = True
+    finds_events: ClassVar[bool] = True
+    many_starts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -100,31 +101,56 @@ class CorrelationFlow:
             follow: a residual v_j only changes its length, so Q is known from the start's angles. It costs N² pair
             kernels a row (times 2^P on Boolean data). ``Q`` is kept up to ``MAX_WIDTH_OF_Q`` neurons. A neuron
             that ends early is NaN from there on and so is the risk; the others go on. ``noise_rate`` is
-            (η d/B) Γ_jj, with the label noise; left out where it would cost too much.
+            (η d/B) Γ_jj, with the label noise; left out where it would cost too much. ``noise_gauge``, its integral,
+            is there with ``finite_step``, in whose right-hand side it stands.
 
         Raises
         ------
         InputError
             If the second layer or the biases are trained (``eta_a`` = None counts as 0), weights decay off the free
             geometry, a Boolean target has too many coordinates, a teacher has another activation, the finite-step
-            term is not known, or a weight vector of length 0 is to go on the sphere.
+            term is not known, a weight vector of length 0 is to go on the sphere, or an event is on an overlap that is
+            not there or, without ``risk``, on the risk.
         """
         start = self._start(job)
-        if self.method in ("auto", "tsitouras") and not self.finite_step and lanes_do(job):
-            lanes = LaneRun(job, start, self.rtol, self.atol)
-            with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
-                lanes.run()
-            return _trajectory(job, start, lanes.states(), lanes.ends(), None, self.risk)
-        runs = self._runs(job, start)
-        with contextlib.suppress(KeyboardInterrupt):
+        if job.events:
+            check_events(job, self.risk)
+            return with_events(job, start, partial(self._course, job, start), self.risk)
+        if not self._in_lanes(job):
+            return record(job, start, self._course(job, start, job.time), self.risk)
+        return record(job, start, course_in_lanes([job], [start], self.rtol, self.atol)[0], self.risk)
+
+    def simulate_all(self, job: Job, networks: Sequence[Network]) -> list[Trajectory]:
+        """Return what `simulate` makes of the job with each network; where lanes do, all neurons share them."""
+        if job.events or not self._in_lanes(job):
+            return one_by_one(self.simulate, job, networks)
+        jobs, starts = [replace(job, network=one) for one in networks], one_by_one(self._start, job, networks)
+        courses = course_in_lanes(jobs, starts, self.rtol, self.atol)
+        return in_threads(lambda i: record(jobs[i], starts[i], courses[i], self.risk), len(jobs), job.stop)
+
+    def _in_lanes(self, job: Job) -> bool:
+        return self.method in ("auto", "tsitouras") and not self.finite_step and lanes_do(job)
+
+    def _course(self, job: Job, start: Start, times: Array, events: Sequence[Event] = ()) -> Course:
+        """Integrate neuron by neuron, recorded at these times, with events on their overlaps."""
+        runs = self._runs(job, start, times, events)
+        try:
             while any(run.running for run in runs) and not job.stop.is_set():
                 for run in runs:
                     run.advance()
                 job.progress(float(np.mean([run.share for run in runs])))
-        states, ends = [run.states() for run in runs], [(run.status, run.time) for run in runs]
+        except KeyboardInterrupt:  # what is there is kept, as INTERRUPTED
+            job.stop.set()
+        rows = [run.states() for run in runs]
+        states = [one[:, :-1] for one in rows] if self.finite_step else rows
         two_radii = isinstance(job.training.geometry, TwoRadii)
-        releases = np.stack([run.releases[: job.target.P] for run in runs]) if two_radii else None
-        return _trajectory(job, start, states, ends, releases, self.risk)
+        return Course(
+            placed(job, states),
+            [(run.status, run.time) for run in runs],
+            np.stack([one[:, -1] for one in rows], axis=1) if self.finite_step else None,
+            np.stack([run.releases[: job.target.P] for run in runs]) if two_radii else None,
+            [run.events for run in runs],
+        )
 
     def right_hand_side(self, target: Any, network: Network, training: Training) -> RightHandSide:
         """Return the flow of all neurons as a plain function of flat states (m, R), R (N,) squared residual lengths.
@@ -180,11 +206,15 @@ class CorrelationFlow:
             check_finite_step(job.target, job.network.activation)
         return start_of(job)
 
-    def _runs(self, job: Job, start: Start) -> list[NeuronRun]:
-        """One integration a neuron."""
+    def _runs(
+        self, job: Job, start: Start, times: Array | None = None, events: Sequence[Event] = ()
+    ) -> list[NeuronRun]:
+        """One integration a neuron, at ``job.time`` unless told; with the finite-step term states end with ν."""
+        gauge, times = np.zeros(int(self.finite_step)), job.time if times is None else times
+        ys = [np.concatenate([*parts, [R], gauge]) for *parts, R in zip(start.m, start.followed, start.R, strict=True)]
         return [
-            NeuronRun(phases, np.concatenate([m, followed, [R]]), job, self.method, self.rtol, self.atol)
-            for phases, m, followed, R in zip(self._problems(job, start), start.m, start.followed, start.R, strict=True)
+            NeuronRun(phases, y, times, job.training, self.method, self.rtol, self.atol, of_neuron(events, j, y.size))
+            for j, (phases, y) in enumerate(zip(self._problems(job, start), ys, strict=True))
         ]
 
     def _problems(self, job: Job, start: Start) -> list[list[kernels.Problem]]:
@@ -239,60 +269,3 @@ def _check(job: Job) -> None:
             f"network.activation={job.network.activation.name!r} is not the teacher's {target.activation.name!r}; "
             "take the same, or target.project(degree=...)"
         )
-
-
-def _trajectory(
-    job: Job, start: Start, states: list[Array], ends: list[End], releases: Array | None, with_risk: bool
-) -> Trajectory:
-    """Lay out what was recorded."""
-    network, P = job.network, job.target.P
-    if job.training.geometry == "sphere":  # rows are off it by less than the tolerance
-        for rows in states:
-            q = (rows[:, :-1] ** 2).sum(axis=1) + np.maximum(rows[:, -1], 0.0)
-            rows[:, :-1] /= np.sqrt(q)[:, None]
-            rows[:, -1] = np.maximum(rows[:, -1], 0.0) / q
-    m = np.stack([rows[:, :P] for rows in states], axis=1)
-    squares = np.stack([np.maximum(rows[:, -1], 0.0) + (rows[:, P:-1] ** 2).sum(axis=1) for rows in states], axis=1)
-    ended = np.isnan(squares)
-    status, message = _outcome(ends)
-    return Trajectory(
-        kind="correlation flow",
-        steps=job.steps,
-        time=job.time,
-        risk=_risk(job, start, states, m, ended) if with_risk else np.full(job.steps.size, np.nan),
-        m=m,
-        a=np.where(ended, np.nan, network.a),
-        b=np.where(ended, np.nan, network.b) if network.has_biases else None,
-        Q=m @ np.swapaxes(m, -1, -2) + start.rows(states) if network.width <= MAX_WIDTH_OF_Q else None,
-        q=(m * m).sum(axis=-1) + squares,
-        status=np.array(int(status)),
-        message=message,
-        noise_rate=noise_alone.rates(job, m, squares),
-        events={} if releases is None else {"release": releases},
-    )
-
-
-def _risk(job: Job, start: Start, states: list[Array], m: Array, ended: NDArray[np.bool_]) -> Array:
-    """Population risk (T,), NaN where a neuron has ended."""
-    network = job.network
-    risk, entries = np.full(job.steps.size, np.nan), network.width**2
-    alive = np.flatnonzero(~ended.any(axis=1))
-    pieces = min(alive.size, 1 + alive.size * entries // ENTRIES_AT_ONCE)
-    for rows in np.array_split(alive, pieces) if alive.size else ():
-        gram = start.rows([one[rows] for one in states])
-        now = np.ascontiguousarray(m[rows])
-        a, b = (np.broadcast_to(part, now.shape[:2]) for part in (network.plain_a, network.b))
-        Q = now @ np.swapaxes(now, -1, -2) + gram
-        risk[rows] = risk_of(job.target, network.activation, now, Q, a, b)
-    return risk
-
-
-def _outcome(ends: list[End]) -> tuple[Status, str]:
-    """Status and message of the whole: those of the neuron that ended first, if any did."""
-    ended = [j for j, (status, _) in enumerate(ends) if status is not Status.DONE]
-    if not ended:
-        return Status.DONE, Status.DONE.text
-    first = min(ended, key=lambda j: ends[j][1])
-    status, time = ends[first]
-    who = f"neuron {first}" if len(ended) == 1 else f"{len(ended)} neurons, first neuron {first},"
-    return status, f"{who} at flow time {time:.6g}: {status.text}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odesim._packs import FEW, WIDTH
 from odesim.activations._act import TABLE, Kind
 from odesim.flows import _correlation_lanes as kernels
 from odesim.flows.neuron_run import GRACE, STEPS_TO_ONE
@@ -26,10 +28,13 @@ from odesim.trajectory import Status
 
 Array = NDArray[np.float64]
 
-TOGETHER = 8 * _lanes.LANES
+TOGETHER = 512
 """Neurons of one task: enough to refill lanes from, and fixed whatever the number of threads."""
 
-ROUNDS_A_CALL = 200
+LINE = 64
+"""Bytes of a cache line."""
+
+ROUNDS_A_CALL = 1000
 """Steps in every lane between two looks at the stop flag."""
 
 
@@ -58,12 +63,12 @@ class LaneRun:
         self.members = _lanes.Members(
             start=np.column_stack([start.m, start.R]),
             parameters=parameters,
-            times=np.ascontiguousarray(job.time),
-            out=np.full((N, job.target.P + 1, job.time.size), np.nan),
+            times=np.append(job.time, np.full(FEW, np.inf)),
+            out=np.empty((N, job.target.P + 1, job.time.size + FEW)),
             status=np.full(N, _lanes.RUNNING),
-            reached=np.zeros(N),
+            reached=np.full(N, -1.0),
         )
-        self.rules = _lanes.Rules(rtol, atol, OVERFLOW, GRACE, STEPS_TO_ONE / row.clock)
+        self.rules = _lanes.Rules(float(job.time[-1]), rtol, atol, OVERFLOW, GRACE, STEPS_TO_ONE / row.clock)
         self.job, self._stop = job, threading.Event()
 
     def run(self, threads: int | None = None) -> None:
@@ -96,17 +101,28 @@ class LaneRun:
     @property
     def share(self) -> float:
         """Share of the work done, in [0, 1]."""
-        reached = self.members.reached / max(float(self.members.times[-1]), 1e-300)
-        return float(np.where(self.members.status == _lanes.RUNNING, np.minimum(reached, 1.0), 1.0).mean())
+        reached = self.members.reached / max(self.rules.end, 1e-300)
+        return float(np.where(self.members.status == _lanes.RUNNING, np.clip(reached, 0.0, 1.0), 1.0).mean())
+
+    @property
+    def outputs(self) -> Array:
+        """States (N, P + 1, T) of all neurons at the output times, NaN where not reached."""
+        out = self.members.out[:, :, : self.job.time.size]
+        for i in np.flatnonzero(self.members.status != _lanes.DONE):
+            out[i, :, self.job.time > self.members.reached[i]] = np.nan
+        return out
 
     def states(self) -> list[Array]:
         """Return the states (T, P + 1) of every neuron at the output times, NaN where not reached."""
-        return [np.ascontiguousarray(one.T) for one in self.members.out]
+        return [np.ascontiguousarray(one.T) for one in self.outputs]
 
     def ends(self) -> list[tuple[Status, float]]:
         """Why and at which flow time each neuron ended."""
         status = np.where(self.members.status == _lanes.RUNNING, Status.INTERRUPTED, self.members.status)
-        return [(Status(int(one)), float(time)) for one, time in zip(status, self.members.reached, strict=True)]
+        return [
+            (Status(int(one)), float(time))
+            for one, time in zip(status, np.maximum(self.members.reached, 0.0), strict=True)
+        ]
 
 
 def problem_of(job: Job) -> kernels.Problem:
@@ -114,18 +130,18 @@ def problem_of(job: Job) -> kernels.Problem:
     offsets, coordinates, powers, coefficients = job.target.arrays()
     degrees = [int(powers[i:j].sum()) for i, j in pairwise(offsets)]
     act = Kind(*job.network.activation.arrays())
-    rows, most = _lanes.LANES, max(degrees, default=0)
+    sphere, most = int(job.training.geometry == "sphere"), max(degrees, default=0)
     return kernels.Problem(
         code=act.code,
         slope=act.slope,
         table=act.table,
-        sphere=int(job.training.geometry == "sphere"),
+        sphere=sphere,
         biased=int(job.network.has_biases),
         offsets=np.cumsum([0, *degrees]),
         coordinates=np.repeat(coordinates, powers),
         coefficients=coefficients,
-        work=np.zeros((kernels.PREFIX + most + 1, rows)),
-        c=np.zeros((most + 3, rows)),
+        work=aligned(most + 1, WIDTH),
+        c=aligned(max(3, most + 1) if sphere else most + 3, WIDTH),
     )
 
 
@@ -136,23 +152,32 @@ def empty(members: _lanes.Members, first: int, last: int) -> _lanes.Lanes:
     def block(stages: int) -> Any:
         return _lanes.Block(
             member=np.full(rows, _lanes.IDLE),
-            parameters=np.zeros((p, rows)),
-            y=np.ones((n, rows)),
-            trial=np.ones((n, rows)),
-            k=np.zeros((stages, n, rows)),
-            h=np.zeros(rows),
-            error=np.zeros(rows),
+            parameters=aligned(p, rows),
+            y=aligned(n, rows, fill=1.0),
+            trial=aligned(n, rows, fill=1.0),
+            k=aligned(stages, n, rows),
+            h=aligned(rows),
+            error=aligned(rows),
         )
 
     return _lanes.Lanes(
         running=block(table.c.size),
         waiting=block(2),
-        t=np.zeros(rows),
-        due=np.full(rows, np.inf),
-        last=np.zeros(rows),
-        largest=np.zeros(rows),
-        dense=np.zeros((POWERS, n, rows)),
+        t=aligned(rows),
+        due=aligned(rows, fill=np.inf),
+        last=aligned(rows),
+        largest=aligned(rows),
+        dense=aligned(POWERS, n, rows),
+        found=np.zeros(rows + 1, np.int64),
         output=np.zeros(rows, np.int64),
-        tried=np.zeros(rows),
+        tried=aligned(rows),
         places=np.array([first, last, 0, 0]),
     )
+
+
+def aligned(*shape: int, fill: float = 0.0) -> Array:
+    """An array that begins with a cache line: a pack that lies across two takes twice the time."""
+    size = math.prod(shape)
+    memory = np.full(size + LINE // 8, fill)
+    first = (-memory.ctypes.data % LINE) // 8
+    return memory[first : first + size].reshape(shape)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 from odesim.activations.handed import act_of
 from odesim.flows import _correlation as kernels
 from odesim.flows._expectation import Series
@@ -50,7 +50,7 @@ def problem_of(
     followed : int
         Coordinates off the support that the state holds one by one.
     noise : float, optional
-        Variance of the label noise; None leaves out the tables of the finite-step term.
+        Variance of the label noise; None leaves out the finite-step term, whose states have a noise gauge at the end.
     """
     if points is None and target.data == "boolean":
         points = cube(target.P)
@@ -82,7 +82,7 @@ def problem_of(
             G=np.zeros((1, coordinates)),
             by_q=np.zeros(1),
             by_b=np.zeros(1),
-            before=np.zeros((3, coordinates + 1)),
+            before=np.zeros((3, coordinates + 1 + int(noise is not None))),
         ),
     )
 

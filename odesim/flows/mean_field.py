@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import bisect
-import contextlib
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
-from odesim.activations.catalogue import Activation
-from odesim.activations.handed import act_of
+from odesim.activations.activation import Activation
 from odesim.flows import _mean_field as kernels
+from odesim.flows.mean_field_problem import paces, problem_of
 from odesim.flows.plain import RightHandSide, counter, ends_of, filler
-from odesim.flows.points import Points, points_of
-from odesim.integrate.drive import OVERFLOW, drive
-from odesim.integrate.events import at_events, no_events_between_steps, of_flow, times_of
+from odesim.flows.points import points_of
+from odesim.flows.record import follow, laid_out, of_living
+from odesim.integrate.events import no_events_between_steps
+from odesim.integrate.march import march
 from odesim.integrate.methods import METHODS
 from odesim.job import Job
 from odesim.network import Network
 from odesim.symmetry import stuck
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 from odesim.training import Training
-from odesim.trajectory import Status, Trajectory
+from odesim.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
 STARTS = ("network", "zero")
 
-STEPS_A_CALL = 50
-"""Single steps of size eta between two looks at the progress bar and the stop flag."""
+KIND = "mean-field flow"
 
 NEAR, JUMP = 1e-9, 1e-6
 """Where a derivative is looked at on both sides of a point, and the difference that makes a kink."""
@@ -49,20 +49,6 @@ class Particles(NamedTuple):
     def flat(self) -> Array:
         """Return the state as the kernels order it."""
         return np.concatenate([self.m.ravel(), self.s, self.a, self.b])
-
-
-class Pace(NamedTuple):
-    """Rates ξ and decays λ of one phase, in units of which the state, with f = Σ_j w_j a_j V_j, moves."""
-
-    xi_w: float
-    xi_a: float
-    xi_b: float
-    decay_w: float
-    decay_a: float
-
-
-UNIT = Pace(1.0, 1.0, 1.0, 0.0, 0.0)
-"""All layers at the speed of time, without decay."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +112,7 @@ class MeanFieldFlow:
     rtol: float = 1e-8
     atol: float = 1e-10
     finds_events: ClassVar[bool] = True
+    many_starts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
@@ -152,6 +139,9 @@ class MeanFieldFlow:
     def simulate(self, job: Job) -> Trajectory:
         """Integrate; one run, whatever ``job.seeds`` says, with ``Q`` left out.
 
+        There is no noise rate or gauge: ν is of the order of eta d over the batch, which this limit takes to 0, and in
+        units of a start of size d^{−1/2}, of which it knows no d. `OverlapFlow` and the correlation flow have them.
+
         Raises
         ------
         InputError
@@ -161,26 +151,18 @@ class MeanFieldFlow:
         """
         no_events_between_steps(job, self.discrete)
         problem, problems, y = self._lay_out(job.target, job.network, job.training)
+        n = problem.weights.size
+        biased = job.training.trains("b") or bool(unpack(y, n, job.target.P)[3].any())
+        rows = partial(_rows, job, problem, biased)
         if self.discrete:
-            return _trajectory(job, problem, *_iterate(job, problems, y))
-        sought = of_flow(job.events, problem.weights.size, job.target.P, y.size)
-        found = drive(
-            kernels.solve_mean_field,
-            problems,
-            y,
-            job,
-            rtol=self.rtol,
-            atol=self.atol,
-            method=self.method,
-            events=sought,
-        )
-        out = _trajectory(job, problem, *found)
-        at = _rows(job, problem, sought.state)
-        if out.b is None:
-            del at["b"]
-        return replace(out, events=times_of(job.events, sought), at_events=at_events(job.events, at))
+            clocks = [row.clock for row in job.training.rates(job.network)]
+            states, status, reached = march(_iterate, list(zip(problems, clocks, strict=True)), y, job)
+            out = laid_out(job, KIND, rows(states), status, reached)
+        else:
+            out, _ = follow(self, kernels.solve_mean_field, problems, y, job, rows, kind=KIND, neurons=n)
+        return replace(out, weights=None if np.ptp(problem.weights) == 0 else problem.weights)
 
-    def right_hand_side(self, target: Target, network: Network, training: Training) -> RightHandSide:
+    def right_hand_side(self, target: Target | TeacherTarget, network: Network, training: Training) -> RightHandSide:
         """Return the flow as a plain function of flat states (m, s, a, b), a in mean-field scaling.
 
         Raises
@@ -209,7 +191,7 @@ class MeanFieldFlow:
         )
 
     def _lay_out(
-        self, target: Target, network: Network, training: Training
+        self, target: Target | TeacherTarget, network: Network, training: Training
     ) -> tuple[kernels.Problem, list[kernels.Problem], Array]:
         """The problem at rate 1, the problem of every phase, and the start."""
         training.need("MeanFieldFlow", geometry=("free",))
@@ -219,7 +201,7 @@ class MeanFieldFlow:
             network.activation,
             neurons.weights,
             smoothing=self.smoothing,
-            subspace=stuck(target).subspace if self.hold else None,
+            subspace=stuck(target).subspace if self.hold else None,  # type: ignore[arg-type]  # it refuses a teacher
             alone=training.loss == "correlation",
         )
         return problem, [problem._replace(**pace._asdict()) for pace in paces(training, network)], neurons.flat()
@@ -262,98 +244,20 @@ def _at_a_kink(activation: Activation, x: Array) -> bool:
     return bool((abs(right - left) > JUMP).any())
 
 
-def _iterate(job: Job, problems: list[kernels.Problem], y: Array) -> tuple[Array, Status, float]:
-    """Return what `drive` does, by single steps of the training's sizes."""
-    states, slope, done = np.full((job.steps.size, y.size), np.nan), np.empty_like(y), 0
-    status, last = Status.INTERRUPTED, int(job.steps[-1])
-    rates = job.training.rates(job.network)
-    starts = [row.start for row in rates]
-    looks = np.union1d(job.steps, [*np.arange(0, last, STEPS_A_CALL), *(start for start in starts if start <= last)])
-    with contextlib.suppress(KeyboardInterrupt):
-        for step in looks.tolist():
-            if job.stop.is_set():
-                break
-            phase = bisect.bisect_right(starts, done) - 1
-            if not kernels.iterate(problems[phase], rates[phase].clock, y, slope, step - done, OVERFLOW):
-                status = Status.DIVERGED
-                break
-            done = step
-            states[job.steps == step] = y
-            job.progress(done / max(last, 1))
-        else:
-            status = Status.DONE
-    return states, status, float(job.training.time_at(done))
-
-
-def paces(training: Training, network: Network) -> list[Pace]:
-    """Return the pace of every phase, per unit of the network's time.
-
-    A plain network moves by w' = r_w (p E[eσ'x] − d_w w), p' = r_a (E[eσ] − d_a p), b' = r_b p E[eσ'] a step; in
-    a = N p, with f = (1/N) Σ a σ, that is w' = (r_w/N)(a E[eσ'x] − N d_w w), a' = N r_a (E[eσ] − (d_a/N) a).
-    """
-    N = network.width
-    return [
-        Pace(row.w / (N * row.clock), N * row.a / row.clock, row.b / (N * row.clock), N * row.decay_w, row.decay_a / N)
-        for row in training.rates(network)
-    ]
-
-
-def problem_of(
-    rule: Points,
-    activation: Activation,
-    weights: Array,
-    pace: Pace = UNIT,
-    *,
-    smoothing: float = 0.0,
-    subspace: Array | None = None,
-    alone: bool = False,
-) -> kernels.Problem:
-    """Lay out what the kernels read; ``subspace`` is an orthonormal basis (k, P) for m', ``alone`` means e = h."""
-    P, n = rule.z.shape[0], weights.size
-    value, slope, spread = np.zeros((3, n, kernels.BLOCK))
-    u, error = np.zeros((2, kernels.BLOCK))
-    basis = np.zeros((0, P)) if subspace is None else subspace
-    return kernels.Problem(
-        act=act_of(activation),
-        smoothing=float(smoothing),
-        held=int(subspace is not None),
-        alone=int(alone),
-        **pace._asdict(),
-        weights=np.ascontiguousarray(weights),
-        z=rule.z,
-        p=rule.p,
-        h=rule.h,
-        projector=basis.T @ basis,
-        scratch=kernels.Scratch(value, slope, spread, u, error, np.zeros(P)),
-    )
-
-
 def unpack(states: Array, n: int, p: int) -> tuple[Array, Array, Array, Array]:
     """Split flat states (…, n·p + 3n) into m (…, n, p), s (…, n), a (…, n), b (…, n)."""
     m, s, a, b = np.split(states, np.cumsum([n * p, n, n]), axis=-1)
     return m.reshape(*states.shape[:-1], n, p), s, a, b
 
 
-def _rows(job: Job, problem: kernels.Problem, states: Array) -> dict[str, Array]:
-    """Risk, m, a, b and q of flat states, each along a first axis; NaN where a state is."""
+def _iterate(problem: tuple[kernels.Problem, float], y: Array, slope: Array, count: int, bound: float) -> bool:
+    """Take steps of the phase's size; see `march`."""
+    return bool(kernels.iterate(*problem, y, slope, count, bound))
+
+
+def _rows(job: Job, problem: kernels.Problem, biased: bool, states: Array) -> dict[str, Array]:
+    """Risk, m, a, q and b of flat states, each along a first axis; NaN where a state is."""
     m, s, a, b = unpack(states, problem.weights.size, job.target.P)
-    alive = ~np.isnan(states[:, 0])
-    risk, values = np.full(alive.size, np.nan), np.empty(int(alive.sum()))
-    kernels.risks(problem, np.ascontiguousarray(states[alive]), values)
-    risk[alive] = values
-    return {"risk": risk, "m": m, "a": a / _unit(job.network), "b": b, "q": (m * m).sum(axis=-1) + s * s}
-
-
-def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    fields = _rows(job, problem, states)
-    if not job.training.trains("b") and not np.nan_to_num(fields["b"]).any():
-        del fields["b"]
-    return Trajectory(
-        kind="mean-field flow",
-        steps=job.steps,
-        time=job.time,
-        **fields,  # type: ignore[arg-type]
-        weights=None if np.ptp(problem.weights) == 0 else problem.weights,
-        status=np.array(int(status)),
-        message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",
-    )
+    risk = of_living(partial(kernels.risks, problem), states)
+    found = {"risk": risk, "m": m, "a": a / _unit(job.network), "q": (m * m).sum(axis=-1) + s * s}
+    return {**found, "b": b} if biased else found

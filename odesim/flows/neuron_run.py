@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from odesim.flows import _correlation as kernels
 from odesim.flows._two_radii import loosen, settle
 from odesim.integrate import _explicit
+from odesim.integrate._events import Events
 from odesim.integrate.drive import OVERFLOW
 from odesim.integrate.methods import method as method_of
-from odesim.integrate.methods import no_events, places, workspace
-from odesim.job import Job
+from odesim.integrate.methods import places, workspace
+from odesim.training import Training
 from odesim.trajectory import Status
 
 Array = NDArray[np.float64]
@@ -24,14 +25,22 @@ GRACE, STEPS_TO_ONE = 20_000, 20
 
 
 class NeuronRun:
-    """The integration of one neuron, in pieces."""
+    """The integration of one neuron, in pieces, recorded at ``times`` and watched for ``events``."""
 
     def __init__(
-        self, phases: list[kernels.Problem], y: Array, job: Job, method: str, rtol: float, atol: float
+        self,
+        phases: list[kernels.Problem],
+        y: Array,
+        times: Array,
+        training: Training,
+        method: str,
+        rtol: float,
+        atol: float,
+        events: Events,
     ) -> None:
-        self.phases, self.y, self.times, self.training = phases, y, job.time, job.training
+        self.phases, self.y, self.times, self.training, self.events = phases, y, times, training, events
         self.out = np.full((self.times.size, y.size), np.nan)
-        self.method, self.events = method_of(method, y.size), no_events(y.size)
+        self.method = method_of(method, y.size)
         self.work, (self.control, self.counts) = workspace(self.method, y.size), places()
         self.control[_explicit.RTOL], self.control[_explicit.ATOL] = rtol, atol
         self.control[_explicit.BOUND] = OVERFLOW
@@ -125,7 +134,7 @@ class NeuronRun:
         return self.tried + self._steps() > GRACE + STEPS_TO_ONE * passed
 
     def states(self) -> Array:
-        """Return the states (T, n + 1) at the output times, NaN where not reached; the run is over."""
+        """Return the states (T, size) at the output times, NaN where not reached; the run is over."""
         if self.running:
             self._record()
         return self.out

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 from odesim.activations.handed import act_of
 from odesim.flows import _noise_alone as kernels
 from odesim.flows.corners import cube

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim import checks
-from odesim.activations.catalogue import Activation
+from odesim import checks, seeds
+from odesim.activations.activation import Activation
 from odesim.flows import _overlap as kernels
 from odesim.flows.overlap_problem import paced, problem_of
 from odesim.flows.plain import RightHandSide, counter, ends_of, filler, positive
+from odesim.flows.record import follow, laid_out, of_living
 from odesim.integrate import _explicit
-from odesim.integrate.drive import drive
-from odesim.integrate.events import at_events, no_events_between_steps, of_flow, times_of
+from odesim.integrate.events import no_events_between_steps
 from odesim.integrate.march import march
 from odesim.integrate.methods import METHODS
 from odesim.job import Job
@@ -24,9 +25,11 @@ from odesim.network import Network
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import Training
-from odesim.trajectory import Status, Trajectory
+from odesim.trajectory import Trajectory
 
 Array = NDArray[np.float64]
+
+KIND = "overlap flow"
 
 GRACE, STEPS_TO_ONE = 2000, 20
 """Integration steps allowed in all, and more of them for every SGD step passed."""
@@ -77,12 +80,15 @@ class OverlapFlow:
     log2_samples: int = 12
     rng: Any = 0
     finds_events: ClassVar[bool] = True
+    many_starts: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         checks.choice("method", self.method, METHODS)
         checks.real("rtol", self.rtol, low=1e-13, remedy="1e-6 is usual")
         checks.real("atol", self.atol, low=0.0, strict=True, remedy="1e-8 is usual")
         checks.integer("log2_samples", self.log2_samples, low=4, high=20)
+        if isinstance(self.rng, np.random.Generator):  # once, for every run to have the same points
+            object.__setattr__(self, "rng", seeds.seed_sequence(self.rng))
 
     def simulate(self, job: Job) -> Trajectory:
         """Integrate from the network's overlaps; one run, whatever ``job.seeds`` says.
@@ -98,27 +104,23 @@ class OverlapFlow:
         no_events_between_steps(job, self.discrete)
         check_width(network)
         problem, problems, y = self._lay_out(job.target, network, job.training)
+        rows = partial(_rows, job, problem)
         if self.discrete:
-            return _trajectory(job, problem, *march(kernels.iterate_overlap, problems, y, job))
+            states, status, reached = march(kernels.iterate_overlap, problems, y, job)
+            return _with_noise(laid_out(job, KIND, rows(states), status, reached), job, problem, states)
         gauge = np.zeros(network.width if self.finite_step else 0)  # ν costs nothing where Γ is known
-        y = np.concatenate([y, gauge])
-        sought = of_flow(job.events, network.width, job.target.P, y.size)
-        found = drive(
+        out, states = follow(
+            self,
             kernels.solve_overlap,
             problems,
-            y,
+            np.concatenate([y, gauge]),
             job,
-            rtol=self.rtol,
-            atol=self.atol,
-            method=self.method,
-            events=sought,
+            rows,
+            kind=KIND,
+            neurons=network.width,
             hopeless=_too_fast if self.finite_step else None,
         )
-        return replace(
-            _trajectory(job, problem, *found),
-            events=times_of(job.events, sought),
-            at_events=at_events(job.events, _rows(job, problem, sought.state)),
-        )
+        return _with_noise(out, job, problem, states)
 
     def right_hand_side(self, target: Target | TeacherTarget, network: Network, training: Training) -> RightHandSide:
         """Return the flow as a plain function of flat states (m, R, a, b), a of the plain network.
@@ -238,30 +240,19 @@ def _rows(job: Job, problem: kernels.Problem, states: Array) -> dict[str, Array]
     """Risk, m, a, Q and b of flat states, each along a first axis; NaN where a state is."""
     n, P = job.network.width, job.target.P
     m, R, a, b = unpack(states[:, : n * (P + n + 2)], n, P)
-    alive = ~np.isnan(states[:, 0])
-    risk, values = np.full(alive.size, np.nan), np.empty(int(alive.sum()))
-    kernels.risks(problem, np.ascontiguousarray(states[alive]), values)
-    risk[alive] = values
+    risk = of_living(partial(kernels.risks, problem), states)
     found = {"risk": risk, "m": m, "a": a / job.network.unit, "Q": m @ np.swapaxes(m, -1, -2) + R}
     return {**found, "b": b} if problem.biased else found
 
 
-def _trajectory(job: Job, problem: kernels.Problem, states: Array, status: Status, reached: float) -> Trajectory:
-    """Lay out what was recorded; noise gauges, where they are in the state, stand at its end."""
+def _with_noise(out: Trajectory, job: Job, problem: kernels.Problem, states: Array) -> Trajectory:
+    """Add the noise rates, and the noise gauges where they stand at the end of the states."""
     n = job.network.width
-    alive = ~np.isnan(states[:, 0])
-    rates, gammas = np.full((alive.size, n), np.nan), np.empty((int(alive.sum()), n))
-    kernels.noise_rates(problem, np.ascontiguousarray(states[alive]), gammas)
-    rates[alive] = _noise_factor(job)[alive, None] * gammas
+    gammas = of_living(partial(kernels.noise_rates, problem), states, n)
     gauges = states[:, n * (job.target.P + n + 2) :]
-    return Trajectory(
-        kind="overlap flow",
-        steps=job.steps,
-        time=job.time,
-        **_rows(job, problem, states),  # type: ignore[arg-type]
-        status=np.array(int(status)),
-        message=status.text if status is Status.DONE else f"at flow time {reached:.6g}: {status.text}",
-        noise_rate=rates,
+    return replace(
+        out,
+        noise_rate=_noise_factor(job)[:, None] * gammas,
         noise_gauge=gauges.copy() if gauges.size else None,
     )
 

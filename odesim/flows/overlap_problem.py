@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 from odesim.activations.handed import act_of
 from odesim.flows import _overlap as kernels
 from odesim.flows._expectation import Series

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from odesim import checks
 from odesim.targets.series import Target
+from odesim.targets.teacher import TeacherTarget
 
 Array = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ class Points(NamedTuple):
     h: Array
 
 
-def points_of(target: Target, nodes: int = 16) -> Points:
+def points_of(target: Target | TeacherTarget, nodes: int = 16) -> Points:
     """Lay out the law of z: all 2^P signs, or the tensor Gauss–Hermite rule.
 
     Raises

@@ -1,32 +1,32 @@
 """The ensemble's integration loop: many small systems side by side, each with its own step size and status.
 
 Member by member they are integrated as by `explicit` with Tsitouras' pair: LANES of them at once, laid out
-structure-of-arrays (row j of an array holds entry j of every lane), so that every loop runs over lanes and
-vectorises. A lane whose member ends takes the next one. All arithmetic of a lane is that of its own member in loops of
-one fixed length, so no bit of a trajectory depends on neighbours, on the ensemble's size or on the lane.
+structure-of-arrays (row j of an array holds entry j of every lane), and computed in packs of lanes. A lane whose
+member ends takes the next one. All arithmetic of a lane is that of its own member, so no bit of a trajectory depends on
+neighbours, on the ensemble's size or on the lane.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from odesim._jit import kernel
+from odesim._packs import WIDTH, choose, count, filled, load, root, size_of, store
 from odesim.integrate._explicit import DIVERGED, DONE, RUNNING, STEP_TOO_SMALL
 from odesim.integrate._lane_steps import (
+    LANES,
     LOG_LEAST,
     combine_lanes,
-    count_due,
     dense_lanes,
     error_lanes,
+    exp2,
+    find_due,
+    log2,
     record_lanes,
     step_lanes,
 )
 
 TOO_FAST = 5
-
-LANES = 64
-"""Measured: 16, 32, 64 and 128 take 10.3, 8.9, 7.7 and 7.5 ms in benchmarks/thousand_neurons.py."""
 
 IDLE = -1
 
@@ -39,8 +39,8 @@ class Members(NamedTuple):
 
     start: np.ndarray  # (N, n)
     parameters: np.ndarray  # (N, p) numbers in which the members' right-hand sides differ
-    times: np.ndarray  # (T) outputs
-    out: np.ndarray  # (N, n, T), NaN where not reached
+    times: np.ndarray  # (T + FEW) outputs, then infinities
+    out: np.ndarray  # (N, n, T + FEW), right up to the time reached
     status: np.ndarray  # (N) int64
     reached: np.ndarray  # (N) time
 
@@ -48,6 +48,7 @@ class Members(NamedTuple):
 class Rules(NamedTuple):
     """When a step is good enough, and when a member ends."""
 
+    end: float  # the last output
     rtol: float
     atol: float
     bound: float  # of every entry
@@ -64,7 +65,7 @@ class Block(NamedTuple):
     trial: np.ndarray  # (n, LANES)
     k: np.ndarray  # (stages, n, LANES)
     h: np.ndarray  # (LANES) step size
-    error: np.ndarray  # (LANES) its error norm
+    error: np.ndarray  # (LANES) the square of its error norm
 
 
 class Lanes(NamedTuple):
@@ -77,27 +78,29 @@ class Lanes(NamedTuple):
     last: np.ndarray  # (LANES) log2 of the error of the last good step
     largest: np.ndarray  # (LANES) of the entries of y
     dense: np.ndarray  # (POWERS, n, LANES) the step as a polynomial in θ, without its constant
+    found: np.ndarray  # (LANES + 1) int64 lanes that have an output in their step
     output: np.ndarray  # (LANES) int64 number of the next output
     tried: np.ndarray  # (LANES) steps, as floats
     places: np.ndarray  # (PLACES) int64
 
 
-@kernel(inline="always", _nrt=False)
-def count_ended(rules, end, t, h, due, largest, tried):
-    """How many lanes have no step to try, idle ones among them."""
-    found = 0
-    for lane in range(h.size):
-        going = np.int64(largest[lane] < rules.bound) & np.int64(due[lane] < np.inf)
-        going &= np.int64(h[lane] > 1e-14 * max(t[lane], 1e-6 * end))
-        going &= np.int64(tried[lane] <= rules.grace + rules.steps_a_time * t[lane])
-        found += 1 - going
-    return found
+@kernel(inline="always", counted=False)
+def count_going(rules, t, h, due, largest, tried):
+    """How many lanes have a step to try; idle ones have none."""
+    going, least = 0, 1e-20 * rules.end
+    for lane in range(0, LANES, WIDTH):
+        now, step = load(t, (lane,)), load(h, (lane,))
+        may = (load(largest, (lane,)) < rules.bound) & (load(due, (lane,)) < np.inf)
+        may = may & (step > 1e-14 * now) & (step > least)
+        may = may & (load(tried, (lane,)) <= rules.grace + rules.steps_a_time * now)
+        going += count(may)
+    return going
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def retire_lanes(rules, members, lanes):
     """End the members that are done or hopeless, and leave their lanes idle, at rest at 1."""
-    block, end = lanes.running, members.times[-1]
+    block, end = lanes.running, rules.end
     for lane in range(LANES):
         member, t = block.member[lane], lanes.t[lane]
         if member == IDLE:
@@ -120,7 +123,7 @@ def retire_lanes(rules, members, lanes):
                 block.parameters[j, lane] = 0.0
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def prepare(members, lanes):
     """Put the next members into the waiting block, idle lanes at 1."""
     block, places = lanes.waiting, lanes.places
@@ -136,49 +139,49 @@ def prepare(members, lanes):
     places[HANDED_OUT] = 0
 
 
-@kernel(inline="always", _nrt=False)
-def scaled_lanes(x, stage, y, rtol, atol, lane):
-    """Return `scaled_norm` of one lane's entries of a stage."""
-    total = 0.0
-    for j in range(y.shape[0]):
-        total += (x[stage, j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
-    return math.sqrt(total / y.shape[0])
-
-
-@kernel(_nrt=False)
+@kernel(counted=False)
 def first_guess(rtol, atol, y, k, h, trial):
     """Choose h for a trial step along the first slope: Hairer, Nørsett & Wanner I, II.4."""
-    for lane in range(h.size):
-        speed, size = scaled_lanes(k, 0, y, rtol, atol, lane), 0.0
+    share = 1.0 / y.shape[0]
+    for lane in range(0, LANES, WIDTH):
+        speed, size = filled(0.0), filled(0.0)
         for j in range(y.shape[0]):
-            size += (y[j, lane] / (atol + rtol * abs(y[j, lane]))) ** 2
-        size = math.sqrt(size / y.shape[0])
-        h[lane] = 0.01 * size / speed if size > 1e-5 and speed > 1e-5 else 1e-6
+            now = load(y, (j, lane))
+            unit = 1.0 / (atol + rtol * size_of(now))
+            slope, now = unit * load(k, (0, j, lane)), unit * now
+            speed, size = speed + slope * slope, size + now * now
+        speed, size = root(share * speed), root(share * size)
+        step = choose((size > 1e-5) & (speed > 1e-5), 0.01 * size / speed, filled(1e-6))
+        store(h, (lane,), step)
         for j in range(y.shape[0]):
-            trial[j, lane] = y[j, lane] + h[lane] * k[0, j, lane]
+            store(trial, (j, lane), load(y, (j, lane)) + step * load(k, (0, j, lane)))
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def second_guess(order, rtol, atol, y, k, h):
     """Choose h from how the slope, k[1] at the end of the trial step, has changed."""
-    for lane in range(h.size):
-        first = h[lane]
+    share, power = 1.0 / y.shape[0], -1.0 / order
+    for lane in range(0, LANES, WIDTH):
+        speed, bend, step = filled(0.0), filled(0.0), load(h, (lane,))
         for j in range(y.shape[0]):
-            k[1, j, lane] -= k[0, j, lane]
-        speed = scaled_lanes(k, 0, y, rtol, atol, lane)
-        bend = max(speed, scaled_lanes(k, 1, y, rtol, atol, lane) / first)
-        guess = (0.01 / bend) ** (1.0 / order) if bend > 1e-15 else 1e-3
-        h[lane] = min(100.0 * first, guess)
+            unit = 1.0 / (atol + rtol * size_of(load(y, (j, lane))))
+            slope, later = unit * load(k, (0, j, lane)), unit * load(k, (1, j, lane))
+            speed, bend = speed + slope * slope, bend + (later - slope) * (later - slope)
+        speed, bend = root(share * speed), root(share * bend) / step
+        bend = 100.0 * choose(speed > bend, speed, bend)
+        known = choose(bend > 1e-13, bend, filled(1e15))
+        guess, most = exp2(power * log2(choose(known < 1e300, known, filled(1e300)))), 100.0 * step
+        store(h, (lane,), choose(guess < most, guess, most))
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def move(come, waiting, lane, running):
     """Copy a lane's column."""
     for j in range(running.shape[0]):
         running[j, lane] = waiting[j, come]
 
 
-@kernel(_nrt=False)
+@kernel(counted=False)
 def hand_out(members, lanes):
     """Give waiting members to idle lanes; return whether more of them could be used."""
     block, waiting, places, times = lanes.running, lanes.waiting, lanes.places, members.times
@@ -195,16 +198,15 @@ def hand_out(members, lanes):
                 block.k[0, j, lane] = waiting.k[0, j, come]
             move(come, waiting.parameters, lane, block.parameters)
             lanes.t[lane], lanes.last[lane], lanes.tried[lane], output = 0.0, LOG_LEAST, 0, 0
-            while output < times.size and times[output] <= 0.0:
+            while times[output] <= 0.0:
                 for j in range(members.start.shape[1]):
                     members.out[member, j, output] = members.start[member, j]
                 output += 1
-            lanes.output[lane] = output
-            lanes.due[lane] = times[output] if output < times.size else np.inf
+            lanes.output[lane], lanes.due[lane] = output, times[output]
     return False
 
 
-@kernel(inline="always", _nrt=False)
+@kernel(inline="always", counted=False)
 def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
     """Try at most ``rounds`` steps in every lane; return whether any member is left.
 
@@ -213,7 +215,7 @@ def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
     block, waiting, places, dense = lanes.running, lanes.waiting, lanes.places, lanes.dense
     y, k, trial, h, error, parameters = block.y, block.k, block.trial, block.h, block.error, block.parameters
     t, due, last, largest, tried, output = lanes.t, lanes.due, lanes.last, lanes.largest, lanes.tried, lanes.output
-    a, weights, powers, order = tableau.a, tableau.error, tableau.dense, tableau.order
+    a, weights, order = tableau.a, tableau.error, tableau.order
     member, times, out, rtol, atol = block.member, members.times, members.out, rules.rtol, rules.atol
     idle = LANES
     for _ in range(rounds):
@@ -226,12 +228,13 @@ def integrate_lanes(rhs, problem, tableau, rules, members, lanes, rounds):
         for i in range(1, a.shape[0]):
             combine_lanes(a, i, y, k, h, trial)
             rhs(problem, parameters, trial, k[i])
-        error_lanes(weights, rtol, atol, y, k, h, trial, largest, error)
-        if count_due(error, t, h, due) > 0:
-            dense_lanes(powers, k, h, dense)
-            record_lanes(error, t, h, y, dense, member, output, due, times, out)
+        error_lanes(weights, rtol, atol, y, k, h, trial, error)
+        many = find_due(error, t, h, due, lanes.found)
+        if many > 0:
+            dense_lanes(tableau.dense, y, trial, k, h, dense)
+            record_lanes(many, t, h, y, dense, member, times, lanes.found, output, due, out)
         step_lanes(order, y, k, trial, error, t, h, last, largest, tried)
-        idle = count_ended(rules, times[-1], t, h, due, largest, tried)
+        idle = LANES - count_going(rules, t, h, due, largest, tried)
         if idle > 0:
             retire_lanes(rules, members, lanes)
             if idle == LANES and places[HANDED_OUT] == places[PREPARED] and places[NEXT_MEMBER] == places[LAST_MEMBER]:

@@ -62,10 +62,7 @@ def of_flow(events: Sequence[Event], neurons: int, coordinates: int, size: int) 
     InputError
         For an overlap that the flow does not have.
     """
-    for one in events:
-        for what, index, bound in (("neuron", one.neuron, neurons), ("coordinate", one.coordinate, coordinates)):
-            if index >= bound:
-                raise checks.InputError(f"event {one.name}: {what}={index} must be below {bound}; they count from 0")
+    check_overlaps(events, neurons, coordinates)
     found = [
         crossing(
             0 if one.quantity == RISK else one.neuron * coordinates + one.coordinate,
@@ -77,6 +74,20 @@ def of_flow(events: Sequence[Event], neurons: int, coordinates: int, size: int) 
         for one in events
     ]
     return rows(found, size)
+
+
+def check_overlaps(events: Sequence[Event], neurons: int, coordinates: int) -> None:
+    """Refuse events on overlaps that a flow of so many neurons and coordinates does not have.
+
+    Raises
+    ------
+    InputError
+        Naming the event and the index.
+    """
+    for one in events:
+        for what, index, bound in (("neuron", one.neuron, neurons), ("coordinate", one.coordinate, coordinates)):
+            if index >= bound:
+                raise checks.InputError(f"event {one.name}: {what}={index} must be below {bound}; they count from 0")
 
 
 def no_events_between_steps(job: Job, discrete: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,8 @@ from odesim.trajectory import Trajectory, quantile_of_runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
 
@@ -19,15 +21,29 @@ FLOW_COLOUR, RUNS_COLOUR = "#0072B2", "#D55E00"
 COORDINATE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D55E00")
 INK = "#444444"
 SMALL = 8.5
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def new_axes(*heights: float) -> list[Axes]:
     """Return one Axes a height, in inches, stacked on a figure of their own with a common step axis."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.0, sum(heights) + 0.8), layout="constrained")
+    from odesim.plotting.layout import Stacked
+
+    figure = Figure(figsize=(9.0, sum(heights) + 0.8))
+    figure.subplots_adjust(left=0.08, right=0.78, top=0.91, bottom=0.07, hspace=0.05)  # about what it will need
     grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)
-    return list(grid[:, 0])
+    axes = list(grid[:, 0])
+    figure.set_layout_engine(Stacked(axes))
+    return axes
+
+
+def write_png(figure: Figure, handle: BinaryIO, dpi: float = 150) -> None:
+    """Draw once and write; ``savefig`` draws a figure with a layout twice."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(handle)
 
 
 def step_axis(ax: Axes, *trajectories: Trajectory, label: bool = True) -> None:
@@ -35,6 +51,7 @@ def step_axis(ax: Axes, *trajectories: Trajectory, label: bool = True) -> None:
     last = max(int(one.steps[-1]) for one in trajectories)
     first = min(_first_move(one) for one in trajectories)
     ax.set_xscale("log")
+    name_powers(ax.xaxis)
     ax.set_xlim(max(1.0, min(first / 10, last / 100)), max(last, 2))
     if label:
         ax.set_xlabel("SGD steps")
@@ -48,7 +65,21 @@ def time_axis(ax: Axes, trajectory: Trajectory) -> None:
     if not np.allclose(trajectory.time, eta * trajectory.steps, rtol=1e-6):
         return
     top = ax.secondary_xaxis("top", functions=(lambda s: s * eta, lambda t: t / eta))
+    name_powers(top.xaxis)
     top.set_xlabel("flow time t = η·steps")
+
+
+def name_powers(axis: Axis) -> None:
+    """Label decades as 10³ in plain characters: matplotlib would start its reader of formulas for it."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda x, place: power_of_ten(x)))
+
+
+def power_of_ten(x: float) -> str:
+    """Return 10³ for 1000; nothing where x is no power of ten."""
+    power = round(np.log10(x)) if x > 0 else 0
+    return "10" + str(power).translate(SUPERSCRIPTS) if np.isclose(x, 10.0**power, rtol=1e-6) else ""
 
 
 def title(settings: dict[str, Any], what: str) -> str:

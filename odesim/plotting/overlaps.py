@@ -63,8 +63,8 @@ def draw_overlaps(ax: Axes, trajectory: Trajectory, *, named: bool) -> None:
 
 def finish_overlaps(ax: Axes, *trajectories: Trajectory) -> None:
     """Set labels and legend; line styles as in the risk's picture."""
-    weight = "" if _weights(trajectories[0]) is None else "w$_j$ "
-    ax.set_ylabel(f"overlap with z$_r$\n(Σ$_j$ {weight}m$_{{jr}}$²)$^{{½}}$")
+    weight = "" if _weights(trajectories[0]) is None else "wⱼ "
+    ax.set_ylabel(f"overlap with zᵣ\n√(Σⱼ {weight}mⱼᵣ²)")
     ax.set_ylim(bottom=0.0)
     if any(not one.ensemble for one in trajectories):
         ax.plot([], [], color=INK, lw=1.8, label="solid: ODE")

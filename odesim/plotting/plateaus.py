@@ -120,7 +120,9 @@ def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None, head
         _name_levels(ax, path)
     tidy(ax)
     time_axis(ax, trajectories[0])
-    legend(ax, loc="upper right")  # a risk that falls leaves this corner free
+    # a risk that falls leaves the upper corner free, one that does not the middle
+    falls = min(_last(one) for one in trajectories) < top / 2
+    legend(ax, loc="upper right" if falls else "center left")
 
 
 def _name_levels(ax: Axes, path: LeapPath) -> None:
@@ -154,6 +156,12 @@ def _height(trajectory: Trajectory) -> float:
     """Highest risk worth showing: of a run that blows up, twice its start."""
     risk = trajectory.median("risk")
     return float(min(np.nanmax(np.where(np.isfinite(risk), risk, np.nan)), 2 * risk[0]))
+
+
+def _last(trajectory: Trajectory) -> float:
+    """Last finite risk, of the median run."""
+    risk = trajectory.median("risk")
+    return float(risk[np.isfinite(risk)][-1]) if np.isfinite(risk).any() else 0.0
 
 
 def _line_name(trajectory: Trajectory) -> str:

@@ -46,5 +46,5 @@ def plot_simulation(trajectory: Trajectory, path: LeapPath | None = None, *, rul
         lower.axvspan(max(flat.start_step, 0.5), flat.end_step, color=INK, alpha=0.09, lw=0, zorder=0)
     finish_overlaps(lower, trajectory)
     step_axis(lower, trajectory)
-    upper.figure.suptitle(title(trajectory.settings, trajectory.kind or "one run"), fontsize=11)
+    upper.figure.suptitle(title(trajectory.settings, trajectory.kind or "one run"), fontsize=11, y=0.993)
     return upper

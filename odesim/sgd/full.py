@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +13,7 @@ from odesim import checks, seeds
 from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.network import Network
+from odesim.pool import in_threads
 from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
@@ -84,7 +84,7 @@ class SGD:
         threads = min(job.seeds, self.threads or os.cpu_count() or 1)
         check(job, np.dtype(self.dtype), threads)
         ensemble = _Ensemble(job, np.dtype(self.dtype))
-        _in_threads(ensemble, threads)
+        in_threads(ensemble.run, job.seeds, job.stop, threads)
         return ensemble.trajectory()
 
 
@@ -122,12 +122,14 @@ class _Ensemble:
 
     job: Job
     dtype: np.dtype[Any]
+    shared: tuple[Any, ...] = field(init=False)
     rows: dict[str, Array] = field(init=False)
     status: NDArray[np.int64] = field(init=False)
     message: list[str] = field(init=False)
     done: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.shared = _shared(self.job)
         S, T, N, P = self.job.seeds, self.job.steps.size, self.job.network.width, self.job.target.P
         shapes = {"risk": (), "m": (N, P), "a": (N,), "b": (N,)}
         if self._narrow:
@@ -139,7 +141,7 @@ class _Ensemble:
 
     def run(self, index: int) -> None:
         """Run one seed from its start to the last output step, or to an early end."""
-        state, constants = _State.start(self.job.network, self.dtype), _constants(self.job, index)
+        state, constants = _State.start(self.job.network, self.dtype), (_seed(self.job, index), *self.shared)
         for row, step in enumerate(self.job.steps.tolist()):
             status = self._advance(state, index, step - step % GROUP, constants)
             seen = state
@@ -226,9 +228,18 @@ def _advance(state: _State, count: int, network: Network, constants: tuple[Any, 
 
 def _constants(job: Job, index: int) -> tuple[Any, ...]:
     """Return the kernel's arguments that stay the same through one run."""
-    seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+    return _seed(job, index), *_shared(job)
+
+
+def _seed(job: Job, index: int) -> np.uint64:
+    """Return the key of one run's samples."""
+    return seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+
+
+def _shared(job: Job) -> tuple[Any, ...]:
+    """Return those constants that all runs share; the same objects in every call, numba types them but once."""
     bound = BLOW_UP * _scale(job.network, job.target)
-    return seed, act_of(job.network.activation), _rule(job), bound, _source(job)
+    return act_of(job.network.activation), _rule(job), bound, _source(job)
 
 
 def _rule(job: Job) -> kernels.Rule:
@@ -253,7 +264,7 @@ def _source(job: Job) -> Source:
     return Source(int(target.data == "boolean"), float(job.training.noise), *terms, *teacher)
 
 
-def _scale(network: Network, target: Target) -> float:
+def _scale(network: Network, target: Target | TeacherTarget) -> float:
     """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target.
 
     Under the correlation loss nothing feeds back through f, yet weights may grow for ever where σ is not bounded;
@@ -262,22 +273,6 @@ def _scale(network: Network, target: Target) -> float:
     spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + np.diagonal(network.R)) + np.abs(network.b)
     outputs = np.abs(network.plain_a) @ np.maximum(spread, 1.0)
     return float(1.0 + spread.sum() + outputs + np.sqrt(target.energy + target.constant**2))
-
-
-def _in_threads(ensemble: _Ensemble, threads: int) -> None:
-    """Run all seeds; ctrl-C stops them, and so does an error in one of them, which is raised."""
-    stop = ensemble.job.stop
-    with ThreadPoolExecutor(threads, thread_name_prefix="sgd") as pool:
-        runs = [pool.submit(ensemble.run, index) for index in range(ensemble.job.seeds)]
-        try:
-            _, unfinished = wait(runs, return_when=FIRST_EXCEPTION)
-            if unfinished:
-                stop.set()
-        except KeyboardInterrupt:
-            stop.set()
-            wait(runs)
-    for run in runs:
-        run.result()
 
 
 def _steps_a_call(network: Network) -> int:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
-from odesim.activations.catalogue import Activation
+from odesim.activations.activation import Activation
 from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.targets.teacher import TeacherTarget

@@ -5,34 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from odesim.checks import InputError
 from odesim.laws import MAX_DEGREE, Algebra, Number, Polynomial, Refused
+from odesim.targets.tokens import POLYNOMIAL, Token, clipped, number, quoted, refuse, tokens_of, whole
 
 MAX_COORDINATE = 10_000
 MAX_EXPONENT = 1000
 MAX_NESTING = 50
 """Bounds on what may be written: largest coordinate, largest exponent literal, depth of parentheses."""
-
-_TOKEN = re.compile(
-    r"[ \t\r\n\f\v]*(?:"
-    r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"
-    r"|(?P<name>[A-Za-z_][A-Za-z0-9_]*)"
-    r"|(?P<sign>\*\*|[-+*/()^])"
-    r"|(?P<end>\Z)"
-    r"|(?P<other>.))",
-    re.DOTALL,
-)
-_POLYNOMIAL = "the expression must be a polynomial in z1, z2, ..., where He2(...) and sqrt(2) may stand"
-
-
-class Token(NamedTuple):
-    """A piece of the expression; ``start`` counts characters from 0."""
-
-    kind: str
-    text: str
-    start: int
 
 
 def parse(expression: Any, law: str) -> tuple[Polynomial, int]:
@@ -64,30 +46,10 @@ def parse(expression: Any, law: str) -> tuple[Polynomial, int]:
         raise InputError(f"target={expression!r} is not text; give an expression such as 'z1 + z1*z2*z3'")
     if not expression.strip():
         raise InputError("target is empty; give an expression such as 'z1 + z1*z2*z3'")
-    reader = _Reader(_tokens(expression), Algebra(law))
+    reader = _Reader(tokens_of(expression), Algebra(law))
     polynomial = reader.sum()
     reader.finish()
     return polynomial, reader.support
-
-
-def _refuse(problem: str, start: int, remedy: str) -> NoReturn:
-    raise InputError(f"target has {problem} at column {start + 1}; {remedy}")
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 24 else text[:21] + "...")
-
-
-def _tokens(expression: str) -> list[Token]:
-    """Cut the expression into tokens, the last of kind ``end``."""
-    out: list[Token] = []
-    for match in _TOKEN.finditer(expression):
-        kind = str(match.lastgroup)
-        start = match.start(kind)
-        if kind == "other":
-            _refuse(f"an unexpected character {match[kind]!r}", start, _POLYNOMIAL)
-        out.append(Token(kind, match[kind], start))
-    return out
 
 
 class _Reader:
@@ -133,9 +95,9 @@ class _Reader:
     def _divisor(self, factor: Polynomial, start: Token) -> Number:
         divisor = _constant(factor)
         if divisor is None:
-            _refuse("a division by a polynomial", start.start, "divide by constants only")
+            refuse("a division by a polynomial", start.start, "divide by constants only")
         if divisor == 0:
-            _refuse("a division by zero", start.start, "divide by a constant other than 0")
+            refuse("a division by zero", start.start, "divide by a constant other than 0")
         return divisor
 
     def _signed(self) -> Polynomial:
@@ -167,16 +129,16 @@ class _Reader:
             base = tower.pop()
             value = base ** min(value, 10) if base > 1 else base**value  # 2**10 is beyond the bound
             if value > MAX_EXPONENT:
-                _refuse("too large an exponent", start, f"it must be at most {MAX_EXPONENT}")
+                refuse("too large an exponent", start, f"it must be at most {MAX_EXPONENT}")
         return value
 
     def _integer(self) -> int:
         token = self.token
-        text = f"the exponent {_short(token.text)}" if token.text else "no exponent after **"
+        text = f"the exponent {quoted(token.text)}" if token.text else "no exponent after **"
         if not token.text.isdigit():
-            _refuse(text, token.start, "write a non-negative integer literal, as in z1**2")
-        if (value := _small(token.text)) > MAX_EXPONENT:
-            _refuse(text, token.start, f"it must be at most {MAX_EXPONENT}")
+            refuse(text, token.start, "write a non-negative integer literal, as in z1**2")
+        if (value := whole(token.text)) > MAX_EXPONENT:
+            refuse(text, token.start, f"it must be at most {MAX_EXPONENT}")
         self.at += 1
         return value
 
@@ -184,7 +146,7 @@ class _Reader:
         token = self.token
         if token.kind == "number":
             self.at += 1
-            return _polynomial(_number(token))
+            return _polynomial(number(token))
         if token.kind == "name":
             self.at += 1
             return self._named(token)
@@ -195,7 +157,7 @@ class _Reader:
     def _parenthesis(self) -> Polynomial:
         """Read a parenthesised expression."""
         if len(self.open) == MAX_NESTING:
-            _refuse("parentheses nested too deep", self.token.start, f"nest at most {MAX_NESTING}")
+            refuse("parentheses nested too deep", self.token.start, f"nest at most {MAX_NESTING}")
         self.open.append(self.token)
         self.at += 1
         inner = self.sum()
@@ -213,37 +175,37 @@ class _Reader:
         if name == "sqrt":
             return self._square_root(self._argument(token), token)
         if re.fullmatch("He[0-9]+", name):
-            if (k := _small(name[2:])) > MAX_DEGREE:
-                _refuse(_short(name), token.start, f"its degree must be at most {MAX_DEGREE}")
+            if (k := whole(name[2:])) > MAX_DEGREE:
+                refuse(quoted(name), token.start, f"its degree must be at most {MAX_DEGREE}")
             return self._try(token, self.algebra.hermite, k, self._argument(token))
         if name == "He":
-            _refuse("'He' without a degree", token.start, "write it as in He2(z1)")
+            refuse("'He' without a degree", token.start, "write it as in He2(z1)")
         if name.lower() in ("nan", "inf", "infinity"):
-            _refuse(f"the non-finite coefficient {name!r}", token.start, "give finite numbers")
-        _refuse(f"the unknown name {_short(name)}", token.start, _POLYNOMIAL)
+            refuse(f"the non-finite coefficient {name!r}", token.start, "give finite numbers")
+        refuse(f"the unknown name {quoted(name)}", token.start, POLYNOMIAL)
 
     def _coordinate(self, token: Token) -> Polynomial:
-        index, text = _small(token.text[1:]), _short(token.text)
+        index, text = whole(token.text[1:]), quoted(token.text)
         if index == 0:
-            _refuse(f"the coordinate {text}", token.start, "coordinates count from z1")
+            refuse(f"the coordinate {text}", token.start, "coordinates count from z1")
         if index > MAX_COORDINATE:
-            _refuse(f"the coordinate {text}", token.start, f"they go up to z{MAX_COORDINATE}")
+            refuse(f"the coordinate {text}", token.start, f"they go up to z{MAX_COORDINATE}")
         if token.text[1] == "0":
-            _refuse(f"the coordinate {text}", token.start, f"write z{index}")
+            refuse(f"the coordinate {text}", token.start, f"write z{index}")
         self.support = max(self.support, index)
         return {((index - 1, 1),): 1}
 
     def _argument(self, token: Token) -> Polynomial:
         if self.token.text != "(":
-            _refuse(f"{token.text!r} without an argument", token.start, f"write it as in {token.text}(...)")
+            refuse(f"{token.text!r} without an argument", token.start, f"write it as in {token.text}(...)")
         return self._parenthesis()
 
     def _square_root(self, argument: Polynomial, token: Token) -> Polynomial:
         value = _constant(argument)
         if value is None:
-            _refuse("'sqrt' of a polynomial", token.start, "give it a constant, as in sqrt(2)")
+            refuse("'sqrt' of a polynomial", token.start, "give it a constant, as in sqrt(2)")
         if value < 0:
-            _refuse("'sqrt' of a negative number", token.start, "give it a non-negative constant")
+            refuse("'sqrt' of a negative number", token.start, "give it a non-negative constant")
         return _polynomial(self.algebra.square_root(value))
 
     def _try(self, token: Token, operation: Callable[..., Polynomial], *arguments: Any) -> Polynomial:
@@ -252,7 +214,7 @@ class _Reader:
             return operation(*arguments)
         except Refused as refusal:
             problem, remedy = refusal.args
-            _refuse(problem, token.start, remedy)
+            refuse(problem, token.start, remedy)
 
     def _unexpected(self) -> NoReturn:
         """Say what is wrong with a token that cannot stand where it does."""
@@ -260,31 +222,21 @@ class _Reader:
         before = self.tokens[self.at - 1] if self.at else Token("end", "", 0)
         complete = before.kind in ("number", "name") or before.text == ")"
         if token.text == "^":
-            _refuse("'^'", token.start, "write ** for powers, as in z1**2")
+            refuse("'^'", token.start, "write ** for powers, as in z1**2")
         if complete and (token.kind in ("number", "name") or token.text == "("):
             if token.kind == "name" and not re.fullmatch("z[0-9]+|He[0-9]+|sqrt", token.text):
                 self._named(token)
-            product = f"{_cut(before.text)}*{_cut(token.text)}"
-            _refuse("an implicit product", token.start, f"write the * out, as in {product}")
+            product = f"{clipped(before.text)}*{clipped(token.text)}"
+            refuse("an implicit product", token.start, f"write the * out, as in {product}")
         if token.text == ")":
             if self.open and not complete:
-                _refuse("an empty or unfinished part before ')'", token.start, "complete it")
-            _refuse("a ')' that closes nothing", token.start, "remove it or open it")
+                refuse("an empty or unfinished part before ')'", token.start, "complete it")
+            refuse("a ')' that closes nothing", token.start, "remove it or open it")
         if token.kind == "end" and complete:
-            _refuse("a '(' that is never closed", self.open[-1].start, "close it with ')'")
+            refuse("a '(' that is never closed", self.open[-1].start, "close it with ')'")
         if token.kind == "end":
-            _refuse("an end that comes too early", token.start, f"complete what follows {before.text!r}")
-        _refuse(f"an unexpected {token.text!r}", token.start, "put a number, a coordinate or '(' there")
-
-
-def _small(digits: str) -> int:
-    """Value of a whole number, or 10**6 for anything as large: all bounds lie below."""
-    digits = digits.lstrip("0") or "0"
-    return int(digits) if len(digits) <= 6 else 10**6
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 12 else text[:9] + "..."
+            refuse("an end that comes too early", token.start, f"complete what follows {before.text!r}")
+        refuse(f"an unexpected {token.text!r}", token.start, "put a number, a coordinate or '(' there")
 
 
 def _constant(p: Polynomial) -> Number | None:
@@ -294,20 +246,3 @@ def _constant(p: Polynomial) -> Number | None:
 
 def _polynomial(value: Number) -> Polynomial:
     return {(): value} if value else {}
-
-
-def _number(token: Token) -> Number:
-    """Exact value of a literal, refused where floating point cannot hold it."""
-    text = token.text
-    if text.isdigit() and len(text) < 300:
-        return int(text)
-    if len(text) > 400:
-        _refuse(f"the number {_short(text)} of {len(text)} characters", token.start, "give at most 400")
-    size = float(text)
-    if size == float("inf"):
-        _refuse(f"the non-finite coefficient {_short(text)}", token.start, "give finite numbers")
-    if size:
-        return Fraction(text)
-    if re.split("[eE]", text)[0].strip("0."):
-        _refuse(f"the number {_short(text)}, too small for floating point,", token.start, "scale it up")
-    return 0

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks
-from odesim.activations.catalogue import CATALOGUE, Activation
+from odesim.activations.activation import Activation
+from odesim.activations.catalogue import CATALOGUE
 from odesim.checks import InputError
 from odesim.targets import values
 from odesim.targets.series import Target, Terms
