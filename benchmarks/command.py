@@ -27,7 +27,7 @@ CASES = {
 }
 """Names of the cases and the modules whose ``measure(repeats)`` returns a Result."""
 
-REPEATS, QUICK_REPEATS = 50, 10
+REPEATS, QUICK_REPEATS = 50, 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -139,6 +139,7 @@ def kernel(function=None, *, counted=True, **options):
     dispatcher.typeof_pyval = _KnownTypes(dispatcher.typeof_pyval)
     # To unpack the arguments that Python gives takes longer to compile than most kernels: other kernels go without.
     part = functools.cache(lambda: _form(function, ".part", no_cpython_wrapper=True, no_cfunc_wrapper=True, **flags))
+    dispatcher.part = part
     dispatcher.get_call_template = lambda args, kws: part().get_call_template(args, kws)
     dispatcher.get_overload = lambda signature: part().get_overload(signature)
     dispatcher.pointed = functools.cache(lambda: _form(function, ".pointer", no_cpython_wrapper=True, **flags))

@@ -80,6 +80,15 @@ COLD = """
     print(json.dumps(counts()))
 """
 
+PARTS = """
+    from odesim.activations import _normal
+    from odesim.activations._pairs import pair_erf_value
+
+    assert pair_erf_value(1.0, 0.0, 1.0, 0.0, 0.0) == 0.0
+    stats = {name: getattr(_normal, name).part().stats for name in ("_outer", "distribution2")}
+    print(json.dumps({name: [len(one.cache_hits), len(one.cache_misses)] for name, one in stats.items()}))
+"""
+
 
 def start(code, folder, **environment):
     """Start code in a process whose odesim is that of ``folder``."""
@@ -159,6 +168,13 @@ def test_processes_that_start_cold_at_once_do_not_disturb_each_other(copy, tmp_p
     assert python(COLD, copy, **cache)["odesim.activations._normal.distribution2"] == [1, 0]
 
 
+def test_what_kernels_compiled_of_others_serves_the_next_one(copy, tmp_path):
+    """A flow that compiles after another one finds their common parts."""
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "NUMBA_OPT": "1"}
+    python(COLD, copy, **cache)
+    assert python(PARTS, copy, **cache) == {"_outer": [1, 0], "distribution2": [0, 1]}
+
+
 def test_an_edit_in_another_kernel_file_recompiles(copy, tmp_path):
     cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     name = "odesim.activations._normal.density"
@@ -185,6 +201,8 @@ def test_without_any_folder_to_write_kernels_run_uncached(copy):
     nowhere = {"NUMBA_CACHE_DIR": None, "HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/cache"}
     for _ in range(2):
         assert python(SMALL, copy, **nowhere)["odesim.activations._normal.density"] == [0, 1]
+    counts = python(COLD, copy, NUMBA_OPT="1", **nowhere)  # of kernels that call others
+    assert counts["odesim.activations._normal.distribution2"] == [0, 1]
     assert not list(copy.rglob("*.nbi"))
 
 
