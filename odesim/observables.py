@@ -93,11 +93,14 @@ def learned(
     )
 
 
-def lessons(trajectory: Trajectory, target: Target) -> dict[str, Any]:
+def lessons(trajectory: Trajectory, target: Target) -> dict[str, Any] | None:
     """Return what was learned by the end as JSON values; of an ensemble the medians over its runs.
 
-    A run that ended early counts by its last row. Without coefficients (None) where they are too dear.
+    A run that ended early counts by its last row. Without coefficients (None) where they are too dear; None
+    altogether for a trajectory without the norms of the weights.
     """
+    if trajectory.Q is None and trajectory.q is None:
+        return None
     from odesim.network_series import MAX_SIGNS, coefficients
 
     ends, terms = _ends(trajectory), [S for S in target.terms if any(S)]

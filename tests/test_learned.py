@@ -228,6 +228,7 @@ def test_a_run_without_norms_or_activation_says_so(start):
     run = od.run(Decay(), *start, steps=10, points=3)
     with pytest.raises(od.InputError, match="neither Q nor q"):
         od.aligned_share(run)
+    assert lessons(run, start[0]) is None
     bare = story([[0.1, 0.1], [0.2, 0.2]])
     with pytest.raises(od.InputError, match="activation"):
         od.coefficients(bare, od.Target.parse("z1*z2"))
