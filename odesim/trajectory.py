@@ -267,7 +267,7 @@ def squared_norms(trajectory: Trajectory) -> Floats:
 def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:
     """Quantile over the first axis, where NaN marks a run that has ended; NaN where all have."""
     q = np.asarray(q, dtype=np.float64)
-    if not np.isnan(values).any():  # the same numbers, all columns at once
+    if np.isfinite(values).all():  # the same numbers, all columns at once
         return np.quantile(values, q, axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
