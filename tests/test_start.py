@@ -73,9 +73,7 @@ def test_runs_of_sgd_share_what_numba_types_slowly(monkeypatch):
     monkeypatch.setattr(full, "_advance", see)
     target = Target.parse("z1")
     job = Job(target, Network.random(target, width=3, dim=9), Training(eta=0.1), np.array([0, 40]), seeds=3)
-    ensemble = full._Ensemble(job, np.dtype(float))
-    for index in range(3):
-        ensemble.run(index)
+    full.SGD(threads=1).simulate(job)
     assert len({constants[0] for constants in seen}) == 3
     for one in seen[1:]:
         assert all(x is y for x, y in zip(one[1:], seen[0][1:], strict=True))
