@@ -20,8 +20,8 @@ def principal_cosines(trajectory: Trajectory) -> Array:
 
     The leading subspace is spanned by the first P right singular vectors of W (N, d): with W Wᵀ = U Λ Uᵀ, the
     cosines are the singular values of Λ^{−1/2} Uᵀ m, over the P largest eigenvalues. Where a trajectory has only
-    the diagonal of W Wᵀ, its off-diagonal is taken as m mᵀ: right where the neurons are independent, and
-    up to O(d^{-1/2}) for a network from independent weights that has not moved together off the support.
+    the diagonal of W Wᵀ, its off-diagonal is taken as m mᵀ: right for neurons that are orthogonal off the support, as
+    independent ones are in the limit of large d, and an approximation elsewhere.
 
     Returns
     -------

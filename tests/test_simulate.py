@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import Decay
 
-from odesim import cli
+from odesim import cli, flags
 from odesim.experiment import Experiment
 from odesim.plotting.simulation import plot_simulation
 from odesim.simulation import examine
@@ -89,8 +89,8 @@ def test_python_file_and_flags_are_one(tmp_path):
         "--set dynamics.start=zero --set dynamics.start_norm=2 --set dynamics.particles=8"
     )
     words = [*text.split(), "--set", "training.schedule=[{until = 100, rate = 0.5}, {a = 0}]"]
-    flags = cli.parse(cli._experiment_parser("simulate"), words)
-    assert cli._experiment(flags) == Experiment.load(tmp_path / "base.toml")
+    found = flags.parse(flags.experiment_parser("simulate"), words)
+    assert flags.experiment_of(found) == Experiment.load(tmp_path / "base.toml")
     assert Experiment.load(tmp_path / "base.toml").dynamics.options == (
         ("particles", 8), ("start", "zero"), ("start_norm", 2.0),
     )  # fmt: skip

@@ -17,7 +17,7 @@ ROOMS = [
     "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
     "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "runner",
     "passages", "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison",
-    "simulation", "specs", "config", "experiment", "plotting", "cli", "__main__",
+    "simulation", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

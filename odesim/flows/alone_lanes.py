@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from collections.abc import Sequence
 
@@ -17,8 +16,7 @@ from odesim.job import Job
 def course_in_lanes(jobs: Sequence[Job], starts: Sequence[Start], rtol: float, atol: float) -> list[Course]:
     """Integrate the neurons of jobs that differ in their networks alone, in one `LaneRun`."""
     run = _joined([LaneRun(job, start, rtol, atol) for job, start in zip(jobs, starts, strict=True)])
-    with contextlib.suppress(KeyboardInterrupt):  # what is there is kept, as INTERRUPTED
-        run.run()
+    run.run()
     states, ends, n = run.states(), run.ends(), jobs[0].network.width
     parts = [slice(first, first + n) for first in range(0, len(states), n)]
     return [Course(placed(job, states[part]), ends[part]) for job, part in zip(jobs, parts, strict=True)]

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import pairwise
 from typing import Any
 
@@ -22,6 +19,7 @@ from odesim.integrate._lane_steps import POWERS
 from odesim.integrate.drive import OVERFLOW
 from odesim.integrate.tableaus import tsitouras
 from odesim.job import Job
+from odesim.pool import in_threads
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import TwoRadii
 from odesim.trajectory import Status
@@ -69,32 +67,19 @@ class LaneRun:
             reached=np.full(N, -1.0),
         )
         self.rules = _lanes.Rules(float(job.time[-1]), rtol, atol, OVERFLOW, GRACE, STEPS_TO_ONE / row.clock)
-        self.job, self._stop = job, threading.Event()
+        self.job = job
 
     def run(self, threads: int | None = None) -> None:
         """Integrate all of them, on one thread a core unless told, until ``job.stop`` is set."""
-        firsts = range(0, self.members.status.size, TOGETHER)
-        threads = min(threads or os.cpu_count() or 1, len(firsts))
-        if threads == 1:
-            for first in firsts:
-                self._run_some(first)
-            return
-        with ThreadPoolExecutor(threads, thread_name_prefix="lanes") as pool:
-            tasks = [pool.submit(self._run_some, first) for first in firsts]
-            try:
-                wait(tasks)
-            except BaseException:
-                self._stop.set()
-                raise
-        for task in tasks:
-            task.result()
+        pieces = -(-self.members.status.size // TOGETHER)
+        in_threads(lambda piece: self._run_some(piece * TOGETHER), pieces, self.job.stop, threads)
 
     def _run_some(self, first: int) -> None:
         """Integrate one task's neurons."""
         members, job = self.members, self.job
         problem, lanes = problem_of(job), empty(members, first, min(first + TOGETHER, members.status.size))
         left = True
-        while left and not (self._stop.is_set() or job.stop.is_set()):
+        while left and not job.stop.is_set():
             left = kernels.solve_lanes(problem, tsitouras(), self.rules, members, lanes, ROUNDS_A_CALL)
             job.progress(self.share)
 
