@@ -16,7 +16,7 @@ from odesim.integrate.grids import LARGEST_STEP, SPACINGS
 from odesim.laws import LAWS
 from odesim.network import SCALINGS, SECOND_LAYER_LAWS
 from odesim.plateaus import PlateauRule
-from odesim.training import GEOMETRIES, LOSSES, Phase, Training, TwoRadii
+from odesim.training import GEOMETRIES, LOSSES, REUSES, Phase, Training, TwoRadii
 
 DEFAULT_ETA_D = 0.05
 
@@ -163,6 +163,10 @@ class TrainingSpec(_Table):
     decay_w: float = option(0.0, "weight decay of the first layer", flag="--decay-w", low=0.0)
     decay_a: float = option(0.0, "weight decay of the second layer", flag="--decay-a", low=0.0)
     geometry: str = option("free", "free, sphere or two_radii:r,delta", flag="--geometry", read=_geometry)
+    reuse: str = option("none", "second look of a step at its samples", flag="--reuse", choices=REUSES)
+    rho: float | None = option(
+        None, "inner step size of --reuse extragradient or sam (default: eta)", flag="--rho", low=0.0, strict=True
+    )
     schedule: tuple[Phase, ...] = option(
         (), "phases of the step sizes: tables with until, rate, w, a, b", read=_schedule, kind="tables"
     )
@@ -190,6 +194,8 @@ class TrainingSpec(_Table):
             decay_w=self.decay_w,
             decay_a=self.decay_a,
             schedule=self.schedule,
+            reuse=self.reuse,
+            rho=self.rho,
         )
 
 

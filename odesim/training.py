@@ -15,6 +15,9 @@ from odesim.network import Network
 
 GEOMETRIES = ("free", "sphere")
 LOSSES = ("square", "correlation")
+INNER = {"extragradient": 1.0, "sam": -1.0}
+"""Re-uses of a sample with an inner step, and its sign."""
+REUSES = ("none", "twice", *INNER)
 FOREVER = 2**62
 
 
@@ -78,7 +81,8 @@ class Rates(NamedTuple):
     """What one step does from step ``start`` until ``stop``, for f = Σ_j a_j σ_j without 1/N.
 
     One step takes ``clock`` units of time, in the scaling that the network names; w, a, b and their decays are
-    step sizes of the plain network: w += w_rate · (…) − w_rate · decay_w · w.
+    step sizes of the plain network: w += w_rate · (…) − w_rate · decay_w · w. ``inner`` is the step size of the first
+    of two passes on one sample, positive for the extragradient, negative for SAM, 0 without such a pass.
     """
 
     start: int
@@ -89,6 +93,7 @@ class Rates(NamedTuple):
     b: float
     decay_w: float
     decay_a: float
+    inner: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -121,12 +126,20 @@ class Training:
         Weight decay of w and of a.
     schedule : tuple of Phase
         Factors of the step sizes by stretches of steps; empty for constant ones.
+    reuse : {"none", "twice", "extragradient", "sam"}
+        Whether a step looks at its samples again, which flows cannot follow. "twice": two whole steps on the same
+        samples, counted as one. "extragradient": the gradient of every layer is taken where the first layer stands
+        after an inner step of size ``rho`` down the same samples' loss. "sam": after one up (not normalised). For one
+        sample all of these move w_j along x as ever, with the preactivations λ̃_j = λ_j ± rho Δ a_j σ'_j ‖x‖² in the
+        place of λ_j. (Dandi et al. 2024, arXiv 2402.03220; Arnaboldi et al. 2024, arXiv 2405.15459.)
+    rho : float, optional
+        Step size of that inner step (> 0), default the step size of w; the same in every phase of a schedule.
 
     Raises
     ------
     InputError
         For a step size or a noise that is negative, NaN or infinite, ``eta`` = 0, a batch below 1, an unknown
-        loss or geometry, or a schedule whose phases do not follow each other.
+        loss, geometry or re-use, a ``rho`` without an inner step, or a schedule whose phases do not follow each other.
     """
 
     eta: float
@@ -139,6 +152,8 @@ class Training:
     decay_w: float = 0.0
     decay_a: float = 0.0
     schedule: tuple[Phase, ...] = ()
+    reuse: str = "none"
+    rho: float | None = None
 
     def __post_init__(self) -> None:
         checks.real(
@@ -161,6 +176,13 @@ class Training:
         checks.real("training.decay_a", self.decay_a, low=0.0, remedy="0 is no decay")
         object.__setattr__(self, "schedule", tuple(self.schedule))
         _check_schedule(self.schedule)
+        checks.choice("training.reuse", self.reuse, REUSES)
+        if self.rho is not None:
+            checks.real("training.rho", self.rho, low=0.0, strict=True, remedy="leave it out for the step size of w")
+            if self.reuse not in INNER:
+                raise checks.InputError(
+                    f"training.rho={self.rho:g} has no inner step in reuse={self.reuse!r}; use {' or '.join(INNER)}"
+                )
 
     @property
     def rate_a(self) -> float:
@@ -183,6 +205,7 @@ class Training:
         In mean-field scaling the plain network has a/N and the steps N·eta, eta_a/N, N·eta_b.
         """
         n = float(network.width) if network.scaling == "mean_field" else 1.0
+        sign = INNER.get(self.reuse, 0.0) * n
         ends = [0, *(phase.until or FOREVER for phase in self.phases)]
         return tuple(
             Rates(
@@ -194,6 +217,7 @@ class Training:
                 b=self.eta_b * phase.rate * phase.b * n,
                 decay_w=self.decay_w / n,
                 decay_a=self.decay_a * n,
+                inner=sign * (self.eta * phase.rate * phase.w if self.rho is None else self.rho),
             )
             for (start, stop), phase in zip(pairwise(ends), self.phases, strict=True)
         )

@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odesim import InputError, Network, Phase, Target, Training, TwoRadii
+from odesim import (
+    CorrelationFlow,
+    InputError,
+    MeanFieldFlow,
+    Network,
+    OverlapFlow,
+    Phase,
+    Target,
+    Training,
+    TwoRadii,
+    run,
+)
 
 TARGET = Target.parse("z1")
 
@@ -21,8 +32,8 @@ def test_mean_field_scaling_is_the_plain_network_with_steps_of_N_and_one_over_N(
     training = Training(eta=0.5, eta_a=0.25, eta_b=0.125, decay_w=0.1, decay_a=0.2)
     (plain,) = training.rates(network("plain"))
     (wide,) = training.rates(network("mean_field"))
-    assert plain[2:] == (0.5, 0.5, 0.25, 0.125, 0.1, 0.2)
-    assert wide[2:] == pytest.approx((0.5, 2.5, 0.05, 0.625, 0.02, 1.0))
+    assert plain[2:8] == (0.5, 0.5, 0.25, 0.125, 0.1, 0.2)
+    assert wide[2:8] == pytest.approx((0.5, 2.5, 0.05, 0.625, 0.02, 1.0))
     assert network("mean_field").plain_a == pytest.approx(network("plain").a / 5)
 
 
@@ -65,6 +76,22 @@ def test_switched_layers_have_their_rows_and_time_goes_on():
     assert not Training(eta=1.0, eta_b=1.0, schedule=(Phase(b=0),)).trains("b")
 
 
+def test_an_inner_step_has_its_sign_its_scaling_and_its_default():
+    schedule = (Phase(10, rate=2, w=0.5), Phase(rate=0.25))
+    sam = Training(eta=0.1, reuse="sam", schedule=schedule).rates(network("mean_field"))
+    assert [row.inner for row in sam] == pytest.approx([-0.5, -0.125])
+    extra = Training(eta=0.1, reuse="extragradient", rho=0.3, schedule=schedule).rates(network("plain"))
+    assert [row.inner for row in extra] == [0.3, 0.3]
+    assert Training(eta=0.1, reuse="twice").rates(network("plain"))[0].inner == 0.0
+
+
+@pytest.mark.parametrize("flow", [OverlapFlow(), CorrelationFlow(), MeanFieldFlow()])
+def test_flows_refuse_the_reuse_of_samples(flow):
+    start = network("mean_field" if isinstance(flow, MeanFieldFlow) else "plain")
+    with pytest.raises(InputError, match=r"training\.reuse='twice' is unknown to \w+Flow; use 'none'"):
+        run(flow, TARGET, start, Training(eta=0.1, eta_a=0.0, reuse="twice"), steps=10)
+
+
 def test_settings_are_json():
     training = Training(eta=0.1, batch=math.inf, geometry=TwoRadii(0.3, 0.6), schedule=(Phase(3), Phase()))
     told = json.loads(json.dumps(training.as_dict(), allow_nan=False))
@@ -85,6 +112,10 @@ def test_settings_are_json():
         ({"schedule": (Phase(5),)}, "training.schedule"),
         ({"schedule": (Phase(5), Phase(5), Phase())}, "training.schedule"),
         ({"schedule": (1, Phase())}, "training.schedule"),
+        ({"reuse": "thrice"}, "training.reuse"),
+        ({"reuse": "twice", "rho": 0.1}, "training.rho"),
+        ({"rho": 0.1}, "training.rho"),
+        ({"reuse": "sam", "rho": 0.0}, "training.rho"),
     ],
 )
 def test_bad_values_are_named(bad, culprit):
