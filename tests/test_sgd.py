@@ -17,7 +17,7 @@ from odesim.network import Network
 from odesim.sgd import _random, full
 from odesim.sgd.full import SGD
 from odesim.targets.series import Target
-from odesim.training import Phase, Training
+from odesim.training import INNER, REUSES, Phase, Training
 from odesim.trajectory import Status
 
 STAIRS = Target.parse("z1 + z1*z2*z3")
@@ -82,6 +82,8 @@ def trainings(draw, dim):
     eta_a = draw(st.sampled_from([None, 0.0, 0.02]))
     factors = st.sampled_from([1.0, 0.5, 0.0, 2.0])
     ends = sorted(draw(st.sets(st.integers(1, 20), max_size=4)))
+    sphere, reuse = draw(st.booleans()), draw(st.sampled_from(REUSES))
+    rho = draw(st.sampled_from([None, 0.1, 0.6])) if reuse in INNER else None
     phases = [Phase(end, draw(st.sampled_from([1.0, 0.5, 2.0])), *(draw(factors) for _ in "wab")) for end in ends]
     lost = st.sampled_from([0.0, 1e-3, 0.1, 0.25, 0.5])
     return Training(
@@ -90,9 +92,12 @@ def trainings(draw, dim):
         eta_b=draw(st.sampled_from([0.0, 0.01])),
         noise=draw(st.sampled_from([0.0, 0.5])),
         loss=draw(st.sampled_from(["square", "correlation"])),
-        decay_w=draw(lost) / eta,
+        decay_w=0.0 if sphere else draw(lost) / eta,
         decay_a=draw(lost) / (eta_a or eta),
         schedule=(*phases, Phase()) if phases else (),
+        geometry="sphere" if sphere else "free",
+        reuse=reuse,
+        rho=None if rho is None else rho / dim,
     )
 
 

@@ -34,7 +34,7 @@ def padded_shape(network: Network) -> tuple[int, int]:
 
 def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     """Refuse what this dynamics cannot run."""
-    job.training.need("SGD", geometry=("free",), batch=(1,), reuse=("none",))
+    job.training.need("SGD", geometry=("free", "sphere"), batch=(1,))
     if job.network.weights is None:
         raise checks.InputError(
             "network.weights=None, but SGD trains the weights themselves; "
@@ -46,8 +46,24 @@ def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             "draw the network for this target"
         )
     check_memory(job, dtype, threads)
+    if job.training.geometry == "sphere":
+        check_sphere(job)
     start = job.network
     risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
+
+
+def check_sphere(job: Job) -> None:
+    """Refuse decay, which does nothing there, and weights without a direction."""
+    if job.training.decay_w:
+        raise checks.InputError(
+            f"training.decay_w={job.training.decay_w:g} does nothing on the sphere; give 0, or geometry='free'"
+        )
+    squares = (job.network.m**2).sum(axis=1) + np.diagonal(job.network.R)
+    if not (squares > 0).all():
+        raise checks.InputError(
+            f"network.weights of neuron {int(np.argmin(squares))} have length 0 and no place on the sphere; "
+            "start from another vector"
+        )
 
 
 def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
