@@ -21,6 +21,13 @@ def _line_of(array):
 
 
 @intrinsic
+def lanes_of(typing, array):
+    """How many of an array's numbers make a line: a constant to the compiler, which ``array.itemsize`` is not."""
+    width = _line_of(array).width
+    return types.int64(array), lambda context, builder, sig, args: ir.Constant(ir.IntType(64), width)
+
+
+@intrinsic
 def load_line(typing, array, index):
     """load_line(x, (i, …, k)): the line x[i, …, k : k + 64 bytes] of a contiguous array; no bound is checked."""
     return _loading(_line_of(array), array, index)

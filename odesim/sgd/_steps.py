@@ -126,5 +126,7 @@ def steps_of_group(act, count, bound, rule, rates, scale, y, G, L, C, a, b, widt
                 shrink(keep, C[: t + 1], scale)
             for j in range(lam.size):
                 total[j] += c[j]
-                lam[j] = keep[j] * lam[j] + square * c[j]
+            if rule.twice:
+                for j in range(lam.size):
+                    lam[j] = keep[j] * lam[j] + square * c[j]
     return RUNNING, count
