@@ -42,11 +42,13 @@ def sign(seed, stream, step, coordinate):
     return 1 - 2 * (words[step % 4] // 2 ** (coordinate % 32) % 2)
 
 
-def activation(name, lam):
+def activation(kind, lam):
     """Return σ(λ) and σ'(λ)."""
-    if name == "erf":
+    if kind.name == "erf":
         return erf(lam / np.sqrt(2)), np.sqrt(2 / np.pi) * np.exp(-lam * lam / 2)
-    return np.maximum(lam, 0), (lam > 0).astype(float)
+    if kind.name == "relu":
+        return np.maximum(lam, 0), (lam > 0).astype(float)
+    return kind.function(lam), kind.derivative(lam)
 
 
 def phase_of(training, step):
@@ -57,15 +59,15 @@ def phase_of(training, step):
 def forward(network, W, a, b, x):
     """Preactivations, σ, σ' and the output f = Σ a_j σ_j or (1/N) Σ a_j σ_j of one sample."""
     lam = W @ x + b
-    s, ds = activation(network.activation.name, lam)
+    s, ds = activation(network.activation, lam)
     return lam, s, ds, (a @ s) * network.unit
 
 
 def one_step(network, training, step, W, a, b, x, y):
     """The state after one whole step.
 
-    With f = Σ a_j σ_j the gradient is that of the loss; with f = (1/N) Σ a_j σ_j that of N times the loss. An inner step
-    moves the W of the gradients, in the plain free case by `rho` times the gradient, on the sphere along its tangent.
+    With f = Σ a_j σ_j the gradient is that of the loss; with f = (1/N) Σ a_j σ_j that of N times the loss. An inner
+    step moves the W at which the gradients are taken down or up its own gradient, on the sphere along the tangent.
     """
     times = 1 / network.unit
     phase = phase_of(training, step)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
-from odesim.activations.handed import act_of
 from odesim._lines import BYTES as LINE
+from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _full as kernels
@@ -45,8 +45,8 @@ class SGD:
 
     On the sphere (``training.geometry``) every w_j starts scaled to length 1 and steps to
     w_j + η_w Δ a_j σ'_j (x − <w_j, x> w_j), scaled back to length 1. With ``training.reuse`` an inner step of size ρ
-    first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken; on
-    the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
+    first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken;
+    on the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
 
     Parameters
     ----------
