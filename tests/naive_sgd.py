@@ -2,8 +2,8 @@
 
 import math
 
+import naive_flow
 import numpy as np
-from scipy.special import erf
 
 WORD = 2**32
 
@@ -42,13 +42,6 @@ def sign(seed, stream, step, coordinate):
     return 1 - 2 * (words[step % 4] // 2 ** (coordinate % 32) % 2)
 
 
-def activation(name, lam):
-    """Return σ(λ) and σ'(λ)."""
-    if name == "erf":
-        return erf(lam / np.sqrt(2)), np.sqrt(2 / np.pi) * np.exp(-lam * lam / 2)
-    return np.maximum(lam, 0), (lam > 0).astype(float)
-
-
 def phase_of(training, step):
     """The phase of the schedule that a step is in."""
     return next(phase for phase in training.phases if phase.until is None or step < phase.until)
@@ -57,8 +50,9 @@ def phase_of(training, step):
 def forward(network, W, a, b, x):
     """Preactivations, σ, σ' and the output f = Σ a_j σ_j or (1/N) Σ a_j σ_j of every sample of a batch."""
     lam = x @ W.T + b
-    s, ds = activation(network.activation.name, lam)
-    return lam, s, ds, (s @ a) * network.unit
+    name = network.activation.name
+    s = naive_flow.value(name, lam)
+    return lam, s, naive_flow.slope(name, lam), (s @ a) * network.unit
 
 
 def one_step(network, training, step, W, a, b, x, y):

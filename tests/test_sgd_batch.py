@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from conftest import networks, targets
 from hypothesis import given, settings
-from test_sgd import ALL, BOOLEAN, STAIRS, boolean_targets, data, make_job, same, trainings, twin
+from test_sgd import ALL, BOOLEAN, STAIRS, boolean_targets, make_job, trainings, twin
 
-from odesim.flows.overlap import risk_of
 from odesim.job import Job
 from odesim.sgd import _products, batch, full, limits
 from odesim.sgd.full import SGD
+from odesim.sgd.mixed import risk
 from odesim.targets.series import Target
 from odesim.training import Training
 
@@ -31,7 +31,7 @@ def compare_with_twin(job, got, tolerance):
             np.testing.assert_allclose(got.a[index, row], a, **close)
             if got.b is not None:
                 np.testing.assert_allclose(got.b[index, row], b, **close)
-            want = risk_of(job.target, job.network.activation, W[:, : job.target.P], W @ W.T, job.network.unit * a, b)
+            want = risk(job, W[:, : job.target.P], W @ W.T, a, b)
             np.testing.assert_allclose(got.risk[index, row], want, rtol=10 * tolerance, atol=10 * tolerance)
 
 
@@ -78,3 +78,35 @@ def test_products_at_awkward_sizes(width, dim, dtype):
     want += C[:, :rows].T @ x[:5]
     _products.add(W, x[:5], C)
     np.testing.assert_allclose(W, want, rtol=tolerance, atol=tolerance)
+
+
+TEACHER = Target.teacher(3, "tanh", second_layer=[1.0, -0.5, 2.0])
+
+
+@pytest.mark.parametrize("name", ["leaky_relu:0.2", "tanh", "sigmoid:0.5", "gelu", "silu", "softplus", "hermite:2"])
+@pytest.mark.parametrize("target", [STAIRS, TEACHER], ids=["series", "teacher"])
+def test_every_activation_and_a_teacher_of_its_own(name, target):
+    training = Training(eta=0.02, eta_b=0.01, noise=0.2, batch=5, reuse="extragradient")
+    job = make_job([0, 1, 6], target=target, biases=0.5, activation=name, training=training)
+    compare_with_twin(job, SGD().simulate(job), 1e-9)
+
+
+@pytest.mark.parametrize("size", [2, 5, 64, 65, 131, 1000])
+def test_slices_cover_the_batch_evenly(size):
+    part = limits.slice_of(size)
+    assert part % 4 == 0
+    assert part <= limits.SLICE
+    shorter = size - (-(-size // part) - 1) * part
+    assert part - shorter < 4 * -(-size // limits.SLICE)
+    assert limits.slice_rows(size) >= part + 6  # three samples before the first one, three after the last
+
+
+def test_a_batch_of_ones_is_batch_one(monkeypatch):
+    """The kernels of batches, at one sample a step, give what those of batch 1 give, but for rounding."""
+    job = make_job([0, 9, 200], training=dataclasses.replace(ALL, batch=1), width=7, biases=0.5)
+    one = SGD().simulate(job)
+    monkeypatch.setattr(full, "_walk", lambda job: (batch.BatchWalk, _products.NEURONS))
+    other = SGD().simulate(job)
+    for name in ("m", "a", "b", "Q", "risk"):
+        np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-9, atol=1e-11)
+

@@ -180,29 +180,28 @@ def take(W, scale, sphere, width, keep, steps):
 @kernel
 def one_pass(act, bound, rule, rates, source, batch, first, dim, width, desk, W, scale, layers, ones):
     """Take one whole step on the samples from ``first`` on; returns a status, and changes nothing unless it runs on."""
-    size, none, at, at_scale = batch.size, ones[:0], W, scale
-    x, sums, direct = desk.x, desk.sums, desk.sums.shape[0] == 0
-    if rates[INNER] != 0.0:
-        desk.leaning[:] = 0.0
-        factor = rates[INNER] / size
+    size, keep, at, at_scale = batch.size, rates[KEEP_W], W, scale
+    legs = 2 if rates[INNER] != 0.0 else 1
+    for leg in range(legs):
+        last = leg == legs - 1
+        direct = last and desk.sums.shape[0] == 0
+        into, into_scale, factor = desk.leaning, ones[:0], rates[INNER] / size
+        if last:
+            into, factor = desk.sums, rates[OF_W] / size
+        if direct:
+            into, into_scale = W, scale
+        else:
+            into[:] = 0.0
         status = gradient(
-            act, bound, rule, source, batch, first, dim, factor, x, W, scale, layers, desk.leaning, none, 1.0
+            act, bound, rule, source, batch, first, dim, factor, desk.x, at, at_scale, layers, into, into_scale, keep
         )
         if status != RUNNING:
             return status
-        lean(W, scale, rule.sphere, width, desk.leaning)
-        at, at_scale = desk.leaning, ones
-    if not direct:
-        sums[:] = 0.0
-    into, into_scale = (W, scale) if direct else (sums, none)
-    factor, keep = rates[OF_W] / size, rates[KEEP_W]
-    status = gradient(
-        act, bound, rule, source, batch, first, dim, factor, x, at, at_scale, layers, into, into_scale, keep
-    )
-    if status != RUNNING:
-        return status
-    if not direct:
-        take(W, scale, rule.sphere, width, keep, sums)
+        if not last:
+            lean(W, scale, rule.sphere, width, into)
+            at, at_scale = into, ones
+        elif not direct:
+            take(W, scale, rule.sphere, width, keep, into)
     a, b, of_a, of_b, keep_a = layers.a, layers.b, rates[OF_A] / size, rates[OF_B] / size, rates[KEEP_A]
     for j in range(width):
         a[j] = keep_a * a[j] + of_a * layers.da[j]
