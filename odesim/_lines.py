@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from odesim._packs import PackType, _loading, _same
+from odesim._packs import PackType, _loading, _place, _same
 
 BYTES = 64
 """Bytes in a line: a register of AVX-512, two of AVX2, and what memory hands over at a time."""
@@ -21,9 +21,30 @@ def _line_of(array):
 
 
 @intrinsic
+def lanes_of(typing, array):
+    """How many of an array's numbers make a line: a constant to the compiler, which ``array.itemsize`` is not."""
+    width = _line_of(array).width
+    return types.int64(array), lambda context, builder, sig, args: ir.Constant(ir.IntType(64), width)
+
+
+@intrinsic
 def load_line(typing, array, index):
     """load_line(x, (i, …, k)): the line x[i, …, k : k + 64 bytes] of a contiguous array; no bound is checked."""
     return _loading(_line_of(array), array, index)
+
+
+@intrinsic
+def load_as(typing, array, index, other):
+    """The same of as many numbers, converted, as make a line of the ``other`` array, of float64 if this is."""
+    kind = _line_of(other)
+    found = PackType(kind.width, array.dtype)
+
+    def code(context, builder, sig, args):
+        place = _place(context, builder, sig, args, found)
+        value = builder.load(place, align=found.element.bitwidth // 8)
+        return value if found == kind else builder.fpext(value, kind.vector)
+
+    return kind(array, index, other), code
 
 
 @intrinsic

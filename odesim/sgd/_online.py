@@ -5,9 +5,9 @@ import numpy as np
 from odesim._jit import kernel
 from odesim.sgd._full import RUNNING, rates_of_group, renew, settle
 from odesim.sgd._labels import hermite_scratch, labels
-from odesim.sgd._random import BITS, GROUP, INPUTS, draw_group, draw_signs
+from odesim.sgd._random import BITS, GROUP, INPUTS, draw_normals, draw_signs
 from odesim.sgd._steps import steps_of_group
-from odesim.sgd._sweep import gram, sweep
+from odesim.sgd._sweep import gram, lay, samples_for, sweep
 
 RENEWAL = 16
 """Groups between two corrections of what rounding has done to lengths on the sphere, counted from step 0.
@@ -24,29 +24,29 @@ def advance(W, scale, a, b, width, dim, start, count, seed, act, rule, bound, so
     length of at least N', a and b padded with zeros too. Returns (status, step): the step whose forward pass was not
     finite or exceeded ``bound`` in Σ|λ_j| + |f|; all before it is applied.
     """
-    x = np.zeros((2, GROUP, W.shape[1]), W.dtype)
-    draws, words = np.empty((2 * GROUP, dim), np.uint32), np.empty((GROUP, -(-dim // BITS)), np.uint32)
+    x, rows = samples_for(W), np.zeros((GROUP, W.shape[1]), np.float32)
+    words, bits = np.empty((GROUP, dim), np.uint32), np.empty((GROUP, -(-dim // BITS)), np.uint32)
     y, He, units = np.zeros(GROUP), hermite_scratch(source), np.zeros((3, source.second_layer.size))
     G, L, C = np.zeros((GROUP, GROUP)), np.zeros((GROUP, a.size)), np.zeros((GROUP, a.size))
     scratch, rates = np.zeros((5, a.size)), np.zeros((GROUP, rule.rates.shape[1]))
-    status, done, now, phase, single = RUNNING, 0, 0, 0, W.itemsize == 4
+    status, done, old, new, phase = RUNNING, 0, 0, GROUP, 0
     while True:
         left = 0 if status != RUNNING else min(count - done, GROUP)
         group = (start + done) // GROUP
         if left > 0:
             if source.boolean:
-                draw_signs(seed, INPUTS, group, words, dim, x[1 - now])
+                draw_signs(seed, INPUTS, group, bits, dim, rows)
             else:
-                draw_group(seed, INPUTS, group, draws, x[1 - now])
+                draw_normals(seed, INPUTS, group, words, rows)
+            lay(rows, x, new)
         settle(W, C, scale)
-        sweep(W, x[now], x[1 - now], C, L)  # the only call, so that every update rounds alike
+        sweep(W, x, old, new, C, L)  # the only call, so that every update rounds alike
         if left == 0:
             return status, start + done
         if rule.sphere and group % RENEWAL == 0:
             renew(W, scale, width)
-        now = 1 - now
-        gram(x[now], G)
-        labels(seed, group, source, x[now], He, units, y)
+        gram(x, new, G)
+        labels(seed, group, source, rows, He, units, y)
         phase = rates_of_group(rule, start + done, phase, rates)
-        status, taken = steps_of_group(single, act, left, bound, rule, rates, scale, y, G, L, C, a, b, width, scratch)
-        done += taken
+        status, taken = steps_of_group(act, left, bound, rule, rates, scale, y, G, L, C, a, b, width, scratch)
+        done, old, new = done + taken, new, old

@@ -102,18 +102,23 @@ def box_muller(radius, angle, out, other):
 
 
 @kernel
+def draw_normals(seed, stream, group, words, out):
+    """Fill out[:, :n], four rows of float32, with the normals of the steps 4·group ... 4·group + 3; words (4, n)."""
+    draw_words(seed, stream, group, words)
+    for r in range(0, GROUP, 2):
+        box_muller(words[r], words[r + 1], out[r], out[r + 1])
+
+
+@kernel
 def draw_group(seed, stream, group, scratch, out):
-    """Fill out[:, :n], four rows, with the normals of the steps 4·group ... 4·group + 3; scratch (8, n).
+    """Do the same for rows of any dtype; scratch (8, n).
 
     The normals go through float32 scratch: converting to float64 inside Box–Muller costs a third more.
     """
-    words = scratch[:GROUP]
-    draw_words(seed, stream, group, words)
-    for r in range(0, GROUP, 2):
-        one, other = scratch[GROUP + r].view(F), scratch[GROUP + r + 1].view(F)
-        box_muller(words[r], words[r + 1], one, other)
-        convert(one, out[r])
-        convert(other, out[r + 1])
+    normals = scratch[GROUP:].view(F)
+    draw_normals(seed, stream, group, scratch[:GROUP], normals)
+    for r in range(GROUP):
+        convert(normals[r], out[r])
 
 
 @kernel

@@ -26,12 +26,21 @@ from odesim.sgd._full import (
     OF_B,
     OF_W,
     RUNNING,
-    activate_in,
+    activate,
     output,
 )
 
 
-@kernel
+@kernel(counted=False)
+def clear(C):
+    """C = 0."""
+    for t in range(C.shape[0]):
+        c = C[t]
+        for j in range(c.size):
+            c[j] = 0.0
+
+
+@kernel(counted=False)
 def preactivations(lam, scale, G, C, t):
     """lam_t = scale · W x_t + Σ_{q<t} c_q <x_q, x_t>, in place."""
     for j in range(lam.size):
@@ -42,17 +51,17 @@ def preactivations(lam, scale, G, C, t):
             lam[j] += g * c[j]
 
 
-@kernel
-def forward(single, act, a, z, s, ds):
+@kernel(counted=False)
+def forward(act, a, z, s, ds):
     """Fill s = σ(z) and ds = σ'(z); returns f = Σ_j a_j σ_j, and Σ_j |z_j| + |f|."""
-    activate_in(single, act, z, s, ds)
+    activate(act, z, s, ds)
     f, size = output(a, s), 0.0
     for j in range(z.size):
         size += abs(z[j])
     return f, size + abs(f)
 
 
-@kernel
+@kernel(counted=False)
 def lean(inner, residual, square, sphere, lam, a, ds, z):
     """Move z to where an inner step of W takes it: along x, on the sphere along the tangent; square = ‖x‖²."""
     first = inner * residual
@@ -61,7 +70,7 @@ def lean(inner, residual, square, sphere, lam, a, ds, z):
         z[j] += first * a[j] * ds[j] * way
 
 
-@kernel
+@kernel(counted=False)
 def descend(residual, rates, sphere, square, lam, a, b, s, ds, c, keep):
     """One step of a and b, and c and keep of w_j ← keep_j w_j + c_j x, all from the same forward pass."""
     first, second, third = rates[OF_W] * residual, rates[OF_A] * residual, rates[OF_B] * residual
@@ -80,7 +89,7 @@ def descend(residual, rates, sphere, square, lam, a, b, s, ds, c, keep):
             c[j] *= inverse
 
 
-@kernel
+@kernel(counted=False)
 def shrink(keep, C, scale):
     """Let the updates of this group so far shrink with the weights."""
     for q in range(C.shape[0]):
@@ -91,11 +100,11 @@ def shrink(keep, C, scale):
         scale[j] *= keep[j]
 
 
-@kernel
-def steps_of_group(single, act, count, bound, rule, rates, scale, y, G, L, C, a, b, width, scratch):
+@kernel(counted=False)
+def steps_of_group(act, count, bound, rule, rates, scale, y, G, L, C, a, b, width, scratch):
     """Take the first ``count`` steps of a group in turn, scratch (5, N); returns (status, steps taken)."""
     z, s, ds, c, keep = scratch[0], scratch[1], scratch[2], scratch[3], scratch[4]
-    C[:] = 0.0
+    clear(C)
     for t in range(count):
         lam, square, leans, total = L[t], G[t, t], rates[t, INNER] != 0.0, C[t]
         preactivations(lam, scale, G, C, t)
@@ -103,7 +112,7 @@ def steps_of_group(single, act, count, bound, rule, rates, scale, y, G, L, C, a,
             if look == 0 or rule.twice:
                 for j in range(lam.size):
                     z[j] = lam[j] + b[j]
-            f, size = forward(single, act, a, z, s, ds)
+            f, size = forward(act, a, z, s, ds)
             if not size <= bound:
                 return DIVERGED if size <= LARGEST else NOT_FINITE, t
             residual = y[t] - rule.feedback * f
@@ -111,10 +120,13 @@ def steps_of_group(single, act, count, bound, rule, rates, scale, y, G, L, C, a,
                 lean(rates[t, INNER], residual, square, rule.sphere, lam, a, ds, z)
                 continue
             descend(residual, rates[t], rule.sphere, square, lam, a, b, s, ds, c, keep)
-            a[width:] = 0.0  # padding
+            for j in range(width, a.size):
+                a[j] = 0.0  # padding
             if rule.sphere or rates[t, KEEP_W] != 1.0:
                 shrink(keep, C[: t + 1], scale)
             for j in range(lam.size):
                 total[j] += c[j]
-                lam[j] = keep[j] * lam[j] + square * c[j]
+            if rule.twice:
+                for j in range(lam.size):
+                    lam[j] = keep[j] * lam[j] + square * c[j]
     return RUNNING, count

@@ -52,7 +52,7 @@ class SGD:
     Parameters
     ----------
     dtype : str
-        ``float64`` or ``float32`` for W, its products with x, and erf (to 5e-7). The second layer, the biases and the
+        ``float64`` or ``float32`` for W and its products with x. The second layer, the biases and the
         overlaps are float64 in both; the samples are the same in both, of float32 resolution.
     threads : int, optional
         Seeds that run at a time; default all, up to the number of cores. It does not change the results.
