@@ -21,7 +21,7 @@ from odesim.sgd._full import (
     OF_B,
     OF_W,
     RUNNING,
-    activate_in,
+    activate,
     output,
     renew,
     settle,
@@ -91,13 +91,13 @@ def draw(source, batch, first, count, dim, x):
 
 
 @kernel(counted=False)
-def look(act, single, bound, feedback, factor, scale, y, c, layers):
+def look(act, bound, feedback, factor, scale, y, c, layers):
     """Take one sample forward and back: c = factor Δ a σ' in place of <W_j, x>; returns a status."""
     a, b, s, ds, z, size = layers.a, layers.b, layers.s, layers.ds, layers.z, 0.0
     for j in range(z.size):
         z[j] = scale[j] * c[j] + b[j]
         size += abs(z[j])
-    activate_in(single, act, z, s, ds)
+    activate(act, z, s, ds)
     f = output(a, s)
     size += abs(f)
     if not size <= bound:
@@ -122,7 +122,7 @@ def gradient(act, bound, rule, source, batch, first, dim, factor, x, at, scale, 
     """
     layers.da[:] = 0.0
     layers.db[:] = 0.0
-    single, direct = at.itemsize == 4, into_scale.size > 0
+    direct = into_scale.size > 0
     for begin in range(0, batch.size, batch.part):
         count = min(batch.part, batch.size - begin)
         draw(source, batch, first + begin, count, dim, x)
@@ -130,7 +130,7 @@ def gradient(act, bound, rule, source, batch, first, dim, factor, x, at, scale, 
         padded = -(-count // SAMPLES) * SAMPLES
         multiply(at, x[row : row + padded], layers.C[:padded])
         for t in range(count):
-            status = look(act, single, bound, rule.feedback, factor, scale, batch.y[row + t], layers.C[t], layers)
+            status = look(act, bound, rule.feedback, factor, scale, batch.y[row + t], layers.C[t], layers)
             if status != RUNNING:
                 return status
         C = layers.C[:count]

@@ -6,7 +6,7 @@ Written out rather than left to a BLAS: bits then depend neither on its version 
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._lines import BYTES, fill_line, load_line, multiply_add
+from odesim._lines import fill_line, lanes_of, load_line, multiply_add
 from odesim._packs import store
 
 SAMPLES, NEURONS = 4, 6
@@ -67,7 +67,7 @@ def add(W, x, C):
 @kernel
 def add_six(W, x, K, j, low, high):
     """Add to six rows of W from row j on, in some of its columns, Σ_t K_t x_tᵀ."""
-    for i in range(low, high, BYTES // W.itemsize):
+    for i in range(low, high, lanes_of(W)):
         w0, w1, w2 = load_line(W, (j, i)), load_line(W, (j + 1, i)), load_line(W, (j + 2, i))
         w3, w4, w5 = load_line(W, (j + 3, i)), load_line(W, (j + 4, i)), load_line(W, (j + 5, i))
         for t in range(K.shape[0]):
