@@ -41,6 +41,10 @@ LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
 CALLS = "test_sgd_bits.py::test_the_length_of_kernel_calls_changes_no_bit[float64-plain]"
 EVERYTHING = "test_sgd.py::test_long_runs_with_everything_stay_with_the_twin"
+BATCHED = "test_sgd_batch.py::test_long_runs_with_everything_stay_with_the_twin"
+SLICED = BATCHED + "[150-plain-gaussian]"
+ANY_BATCH = "test_sgd_batch.py::test_every_step_is_that_of_the_literal_loop"
+PRODUCTS = "test_sgd_batch.py::test_products_at_awkward_sizes[float64-70-1030]"
 PATH = "test_complexity.py::test_path_follows_its_definition"
 LEAST_SQUARES = "test_plateaus.py::test_slope_is_the_least_squares_line"
 LINEAR = "test_comparison.py::test_first_passage_is_log_linear"
@@ -919,6 +923,85 @@ MUTANTS = [
         "nested basis of the dense output",
     ),
     # ---- random numbers
+    # ---- mini-batches
+    Mutant("sgd/_products.py", "q2 += g * x2[i]", "q2 += g * x3[i]", BATCHED, "a sample's product taken twice"),
+    Mutant("sgd/_products.py", "l3[j + 1] += q3", "l3[j + 1] = q3", PRODUCTS, "blocks of columns not summed"),
+    Mutant("sgd/_products.py", "C[t, j + k]", "C[0, j + k]", BATCHED, "factors of the first sample for all"),
+    Mutant("sgd/_products.py", "fill_line(W, k[5])", "fill_line(W, k[4])", BATCHED, "a neighbour's factor"),
+    Mutant(
+        "sgd/_products.py",
+        "min(first + BLOCK_ROWS, W.shape[0])",
+        "min(first + BLOCK_ROWS, W.shape[0] - 2)",
+        PRODUCTS,
+        "the last two rows left out",
+    ),
+    Mutant("sgd/_batch.py", "held[0] == end and ", "held[0] == end or ", BATCHED, "old samples at the wrong rows"),
+    Mutant(
+        "sgd/_batch.py", "= x[held[1] + r], batch.y[held[1] + r]", "= x[held[1] + r], batch.y[r]", BATCHED, "old label"
+    ),
+    Mutant("sgd/_batch.py", "row = (first + begin) % GROUP", "row = 0", BATCHED, "batches moved to whole groups"),
+    Mutant("sgd/_batch.py", "scale[j] * c[j] + b[j]", "c[j] + b[j]", BATCHED, "decay left out of the forward pass"),
+    Mutant("sgd/_batch.py", "db[j] += z[j]", "db[j] = z[j]", BATCHED, "biases moved by the last sample alone"),
+    Mutant("sgd/_batch.py", "step * size", "step", BATCHED, "samples seen again in the next step"),
+    Mutant(
+        "sgd/_batch.py",
+        "into_scale[j] *= keep",
+        "into_scale[j] *= 1.0",
+        BATCHED,
+        "no decay where W takes updates at once",
+    ),
+    Mutant(
+        "sgd/_batch.py", "if sphere else keep", "if sphere else 1.0", SLICED, "no decay where updates are summed apart"
+    ),
+    Mutant("sgd/_batch.py", "T(1.0 / scale[j])", "T(1.0)", SLICED, "summed updates not divided by the scale of W"),
+    Mutant(
+        "sgd/_batch.py",
+        "scale[j] *= 1.0 - along",
+        "scale[j] *= 1.0 + along",
+        ANY_BATCH,
+        "the tangent's projection away",
+    ),
+    Mutant(
+        "sgd/_batch.py", "if sphere else 0.0))", "if False else 0.0))", ANY_BATCH, "inner step off the sphere's tangent"
+    ),
+    Mutant(
+        "sgd/_batch.py",
+        "at, at_scale = into, ones",
+        "at, at_scale = into, scale",
+        ANY_BATCH,
+        "scale of W counted twice",
+    ),
+    Mutant("sgd/_batch.py", "rates[INNER] / size", "rates[INNER]", ANY_BATCH, "inner step along the sum, not the mean"),
+    Mutant(
+        "sgd/_batch.py", "rates[OF_A] / size", "rates[OF_A]", BATCHED, "second layer moved by the sum, not the mean"
+    ),
+    Mutant("sgd/_batch.py", "rule.stops[phase] <= step", "rule.stops[phase] < step", BATCHED, "phase one step late"),
+    Mutant("sgd/_batch.py", "range(2 if rule.twice else 1)", "range(1)", ANY_BATCH, "samples not looked at twice"),
+    Mutant("sgd/_batch.py", "into[:] = 0.0", "into[:1] = 0.0", SLICED, "the last step's updates taken again"),
+    Mutant(
+        "sgd/_batch.py",
+        "for j in range(width):\n        a[j]",
+        "for j in range(a.size):\n        a[j]",
+        "test_sgd_batch_runs.py::test_padding_stays_zero[plain]",
+        "neurons of the padding trained",
+    ),
+    Mutant(
+        "sgd/_batch.py",
+        "size += abs(f)",
+        "size += 0.0",
+        "test_sgd_batch_runs.py::test_a_poisoned_weight_is_found_at_once[a-nan-plain-float64]",
+        "NaN in the second layer unseen",
+    ),
+    Mutant(
+        "sgd/limits.py", "training.batch > SLICE or", "training.batch > 4 * SLICE or", SLICED, "W moved inside a batch"
+    ),
+    Mutant(
+        "sgd/limits.py",
+        "padded(-(-batch // slices), SAMPLES)",
+        "padded(batch // slices, SAMPLES)",
+        "test_sgd_batch.py::test_slices_cover_the_batch_evenly",
+        "one slice more, of a few samples",
+    ),
     Mutant("sgd/_random.py", "0xCD9E8D57", "0xCD9E8D59", PHILOX, "wrong Philox multiplier"),
     Mutant("sgd/_random.py", "0xBB67AE85", "0xBB67AE84", PHILOX, "wrong Philox key increment"),
     Mutant("sgd/_random.py", "U(np.uint64(seed) >> HIGH)", "U(seed)", WORDS, "high half of the seed lost"),

@@ -2,8 +2,8 @@
 
 import math
 
+import naive_flow
 import numpy as np
-from scipy.special import erf
 
 WORD = 2**32
 
@@ -42,32 +42,25 @@ def sign(seed, stream, step, coordinate):
     return 1 - 2 * (words[step % 4] // 2 ** (coordinate % 32) % 2)
 
 
-def activation(kind, lam):
-    """Return σ(λ) and σ'(λ)."""
-    if kind.name == "erf":
-        return erf(lam / np.sqrt(2)), np.sqrt(2 / np.pi) * np.exp(-lam * lam / 2)
-    if kind.name == "relu":
-        return np.maximum(lam, 0), (lam > 0).astype(float)
-    return kind.function(lam), kind.derivative(lam)
-
-
 def phase_of(training, step):
     """The phase of the schedule that a step is in."""
     return next(phase for phase in training.phases if phase.until is None or step < phase.until)
 
 
 def forward(network, W, a, b, x):
-    """Preactivations, σ, σ' and the output f = Σ a_j σ_j or (1/N) Σ a_j σ_j of one sample."""
-    lam = W @ x + b
-    s, ds = activation(network.activation, lam)
-    return lam, s, ds, (a @ s) * network.unit
+    """Preactivations, σ, σ' and the output f = Σ a_j σ_j or (1/N) Σ a_j σ_j of every sample of a batch."""
+    lam = x @ W.T + b
+    name = network.activation.name
+    s = naive_flow.value(name, lam)
+    return lam, s, naive_flow.slope(name, lam), (s @ a) * network.unit
 
 
 def one_step(network, training, step, W, a, b, x, y):
     """The state after one whole step.
 
-    With f = Σ a_j σ_j the gradient is that of the loss; with f = (1/N) Σ a_j σ_j that of N times the loss. An inner
-    step moves the W at which the gradients are taken down or up its own gradient, on the sphere along the tangent.
+    With f = Σ a_j σ_j the gradient is that of the batch's mean loss; with f = (1/N) Σ a_j σ_j that of N times that. An
+    inner step moves the W of the gradients, in the plain free case by `rho` times the gradient, on the sphere along its
+    tangent.
     """
     times = 1 / network.unit
     phase = phase_of(training, step)
@@ -79,8 +72,8 @@ def one_step(network, training, step, W, a, b, x, y):
     def gradients(W):
         _, s, ds, f = forward(network, W, a, b, x)
         residual = y - f if training.loss == "square" else y
-        weight = times * residual * network.unit
-        return -weight * np.outer(a * ds, x), -weight * s, -weight * a * ds
+        weight = (times * residual * network.unit)[:, None]
+        return -(weight * a * ds).T @ x / len(x), -(weight * s).mean(axis=0), -(weight * a * ds).mean(axis=0)
 
     def tangent(gradient):
         return gradient - (gradient * W).sum(axis=1, keepdims=True) * W if sphere else gradient
@@ -97,7 +90,9 @@ def one_step(network, training, step, W, a, b, x, y):
 
 
 def sgd(network, training, x, y):
-    """Yield (W, a, b, λ, f) for every sample: the state before its step, and the first forward pass there."""
+    """Yield (W, a, b, λ, f) for every step: the state before it, and the first forward pass of its samples there."""
+    batch = int(training.batch)
+    x, y = x.reshape(-1, batch, x.shape[1]), y.reshape(-1, batch)
     W, a, b = network.weights.copy(), network.a.copy(), network.b.copy()
     if training.geometry == "sphere":
         W /= np.linalg.norm(W, axis=1, keepdims=True)

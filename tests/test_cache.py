@@ -43,6 +43,7 @@ RUNS = """
     free, sphere, layers = (
         odesim.Training(eta=0.01, eta_a=0.0, geometry=one) for one in ("free", "sphere", odesim.TwoRadii(0.5, 0.6))
     )
+    batches = odesim.Training(eta=0.01, batch=5)
     dynamics = [
         (odesim.OverlapFlow(log2_samples=4), free),
         (odesim.OverlapFlow(log2_samples=4, discrete=True), free),
@@ -52,6 +53,8 @@ RUNS = """
         (odesim.CorrelationFlow(), layers),
         (odesim.SGD(), free),
         (odesim.SGD(dtype="float32"), free),
+        (odesim.SGD(), batches),
+        (odesim.SGD(dtype="float32"), batches),
     ]
     for activation in ("erf", "relu", "tanh"):
         for target in (gaussian, boolean, teacher) if activation == "erf" else (gaussian, boolean):

@@ -18,7 +18,7 @@ from odesim.job import Job
 from odesim.network import Network
 from odesim.runner import run
 from odesim.seeds import seed_sequence
-from odesim.sgd import full, keeper, limits
+from odesim.sgd import batch, full, keeper, limits
 from odesim.sgd.full import SGD
 from odesim.sgd.keeper import Keeper
 from odesim.targets.series import Target
@@ -41,6 +41,8 @@ CASES = {
     "sam on the sphere": {"training": Training(eta=0.02, geometry="sphere", reuse="sam"), "target": SIGNS},
     "wide": {"width": limits.MAX_WIDTH_OF_Q + 1},
     "one seed": {"seeds": 1},
+    "batches": {"training": dataclasses.replace(ALL, batch=3), "biases": 0.5, "dtype": "float32"},
+    "sliced batches": {"training": Training(eta=0.02, batch=70, reuse="twice", geometry="sphere"), "target": SIGNS},
     "diverging": {"training": Training(eta=0.02, schedule=(Phase(until=1500), Phase(rate=200.0)))},
 }
 
@@ -81,6 +83,7 @@ def test_stopped_and_resumed_again_and_again_gives_the_same_bits(case, kept, mon
     job = make_job(**options)
     whole = dynamics.simulate(job)
     monkeypatch.setattr(full, "_steps_a_call", lambda network: 52)
+    monkeypatch.setattr(batch, "_steps_a_call", lambda network, size: 52)
     ends, draw = 0, np.random.default_rng(0)
     for _ in range(100):
         got = dynamics.simulate(stopped_after(dataclasses.replace(job, checkpoint=kept), draw.integers(1, 12)))

@@ -64,6 +64,7 @@ def make_job(
 
 def data(job, index, steps):
     """The samples and labels of one run, as the kernel draws them."""
+    steps *= int(job.training.batch)
     seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
     x, xi = np.empty((steps, job.network.dim), np.float32), np.empty((steps, 1), np.float32)
     draw = _random.signs if job.target.data == "boolean" else _random.samples

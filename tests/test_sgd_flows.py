@@ -56,3 +56,24 @@ def test_overlap_flow_is_followed_in_mean_field_scaling_under_a_schedule_and_dec
     for name in ("risk", "m", "a", "b"):
         gap = np.abs(sgd.mean(name) - getattr(flow, name))
         assert (gap <= 5 * sgd.stderr(name) + 0.01).all(), name
+
+
+@pytest.mark.parametrize("law", ["gaussian", "boolean"])
+def test_batches_follow_the_overlap_flow(law):
+    """Within five standard errors of 16 runs and 0.01 for O(ηd/B)² and O(1/d), at ηd/B = ½.
+
+    With another batch in the flow's finite-step term, such as an infinite one, m is off by 0.3.
+    """
+    target, dim = Target.parse("z1 + z1*z2", data=law), 200
+    training = Training(eta=2.0 / dim, eta_b=1.0 / dim, noise=0.2, batch=4)
+    network = Network.random(target, width=4, dim=dim, biases=0.8, second_layer=0.4, rng=3)
+    steps = np.linspace(0, 2400, 9).astype(np.int64)
+    flow, endless, sgd = (
+        dynamics.simulate(Job(target, network, training, steps, 16, np.random.SeedSequence(7)))
+        for dynamics in (OverlapFlow(), OverlapFlow(finite_step=False), SGD())
+    )
+    assert np.abs(flow.m[-1]).max() > 0.9
+    for name in ("risk", "m", "a", "b", "Q"):
+        within = 5 * sgd.stderr(name) + 0.01
+        assert (np.abs(sgd.mean(name) - getattr(flow, name)) <= within).all(), name
+        assert not (np.abs(sgd.mean(name) - getattr(endless, name)) <= within).all(), name

@@ -1,7 +1,6 @@
 """Full SGD as a run: stopping, progress, and what is refused."""
 
 import dataclasses
-import math
 import os
 import signal
 import threading
@@ -94,8 +93,6 @@ def test_what_it_cannot_run_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("option", "remedy"),
     [
-        ({"batch": 8}, "use 1"),
-        ({"batch": math.inf}, "use 1"),
         ({"geometry": TwoRadii(0.5, 2.0)}, "use 'free' or 'sphere'"),
     ],
 )

@@ -17,9 +17,10 @@ from odesim.network import Network
 from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
+from odesim.sgd._products import NEURONS
 from odesim.sgd._random import GROUP
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, PAIR, check, padded, padded_shape
 from odesim.sgd.mixed import risk
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
@@ -87,10 +88,10 @@ class SGD:
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
         check(job, dtype, threads)
         job = placed(job)
-        shared = _shared(job)
+        shared, (walk, rows) = _shared(job), _walk(job)
         ensemble = Ensemble(
             job,
-            lambda index: _Walk(job, _State.start(job.network, dtype), (_seed(job, index), *shared)),
+            lambda index: walk(job, _State.start(job.network, dtype, rows), (_seed(job, index), *shared)),
             shapes(job),
         )
         ensemble.run(threads)
@@ -111,10 +112,11 @@ class _State:
     step: int = 0
 
     @classmethod
-    def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
-        """Copy the start weights, padded: an even number of rows, each a whole number of vectors long."""
-        neurons = padded(network.width, NEURON_PADDING)
-        state = cls(_lines(padded_shape(network), dtype), *np.zeros((2, neurons)), np.ones(neurons))
+    def start(cls, network: Network, dtype: np.dtype[Any], rows: int = PAIR) -> _State:
+        """Copy the start weights, padded: a multiple of ``rows`` rows, each a whole number of vectors long."""
+        shape = padded_shape(network, rows)
+        neurons = padded(shape[0], NEURON_PADDING)
+        state = cls(_lines(shape, dtype), *np.zeros((2, neurons)), np.ones(neurons))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
         state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
@@ -186,6 +188,15 @@ class _Walk:
         if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
             values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], values["b"])}
         return values
+
+
+def _walk(job: Job) -> tuple[type[_Walk], int]:
+    """Return what runs this batch, and the number of rows of W that it takes at a time."""
+    if job.training.batch == 1:
+        return _Walk, PAIR
+    from odesim.sgd.batch import BatchWalk  # which builds on this file
+
+    return BatchWalk, NEURONS
 
 
 def shapes(job: Job) -> dict[str, tuple[int, ...]]:
