@@ -66,7 +66,7 @@ def _measure(names: list[str], repeats: int, path: Path | None) -> None:
         results = [importlib.import_module(f"benchmarks.{CASES[name]}").measure(repeats) for name in names]
     print(report.table(results))
     if path is not None:
-        files.write_json(path, {"machine": about, "versions": found, "rows": report.as_json(results)})
+        files.write_json(path, {"machine": about, "versions": found, **report.as_json(results)})
         print(f"written to {path}")
 
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help=f"{QUICK_REPEATS} repeats instead of {REPEATS}, and no {', '.join(NOT_QUICK)} unless it is named",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows, the machine and the versions")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write rows, notes, machine and versions")
     parser.add_argument("--cases", metavar="NAME,...", help=f"default: {','.join(CASES)}")
     return parser
 

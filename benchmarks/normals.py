@@ -77,14 +77,10 @@ def numpy_normals(bits: np.random.BitGenerator) -> Loop:
 
 
 def numpy_signs() -> Loop:
-    """Return signs from the bits of random bytes."""
-    rng, X = np.random.Generator(np.random.SFC64(0)), np.empty(SAMPLES * DIM, np.float32)
-
-    def call() -> object:
-        np.multiply(np.unpackbits(np.frombuffer(rng.bytes(X.size // 8), np.uint8)), 2, out=X)
-        return np.subtract(X, 1, out=X)
-
-    return call
+    """Return signs from random bytes, eight at a time from a table: quicker than np.unpackbits."""
+    rng, X = np.random.Generator(np.random.SFC64(0)), np.empty((SAMPLES * DIM // 8, 8), np.float32)
+    eight = 1 - 2 * np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).astype(np.float32)
+    return lambda: np.take(eight, np.frombuffer(rng.bytes(len(X)), np.uint8), axis=0, out=X, mode="clip")
 
 
 def torch_peers() -> tuple[Loop, Loop]:

@@ -42,9 +42,12 @@ def row(
     return Row(case, ours_s, peer, peer_s, peer_s / ours_s, *errors, promised)
 
 
-def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """All rows as dicts."""
-    return [one._asdict() for result in results for one in result.rows]
+def as_json(results: Sequence[Result]) -> dict[str, list[Any]]:
+    """All rows as dicts, and the notes."""
+    return {
+        "rows": [one._asdict() for result in results for one in result.rows],
+        "notes": [note for result in results for note in result.notes],
+    }
 
 
 def table(results: Sequence[Result]) -> str:

@@ -134,12 +134,12 @@ def on_one_thread(loop: Loop) -> Loop:
     """Hold PyTorch at one thread and without its records for gradients."""
     import torch
 
-    def call() -> None:
+    def call() -> object:
         before = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
             with torch.inference_mode():
-                loop()
+                return loop()
         finally:
             torch.set_num_threads(before)
 

