@@ -33,11 +33,12 @@ INTO_MANTISSA = 3.0 * 2.0**51
 
 
 class PackType(types.Type):
-    """``width`` float64 numbers."""
+    """``width`` numbers of a floating-point type, float64 unless said."""
 
-    def __init__(self, width):
-        super().__init__(f"pack{width}")
-        self.width = width
+    def __init__(self, width, element=types.float64):
+        super().__init__(f"pack{width}_{element}")
+        self.width, self.element = width, element
+        self.vector = ir.VectorType(ir.FloatType() if element == types.float32 else ir.DoubleType(), width)
 
 
 class MaskType(types.Type):
@@ -54,7 +55,7 @@ pack, few = PackType(WIDTH), PackType(FEW)
 @register_model(PackType)
 class _PackModel(models.PrimitiveModel):
     def __init__(self, manager, kind):
-        super().__init__(manager, kind, ir.VectorType(ir.DoubleType(), kind.width))
+        super().__init__(manager, kind, kind.vector)
 
 
 @register_model(MaskType)
@@ -66,11 +67,11 @@ class _MaskModel(models.PrimitiveModel):
 DOUBLES, INTEGERS = ir.VectorType(ir.DoubleType(), WIDTH), ir.VectorType(ir.IntType(64), WIDTH)
 
 
-def _same(builder, number, width):
+def _same(builder, number, kind):
     """A pack of one number."""
-    undefined = ir.Constant(ir.VectorType(ir.DoubleType(), width), ir.Undefined)
+    undefined = ir.Constant(kind.vector, ir.Undefined)
     first = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), width), None))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), kind.width), None))
 
 
 def _numbers(value, kind=DOUBLES):
@@ -79,7 +80,7 @@ def _numbers(value, kind=DOUBLES):
 
 @lower_cast(types.Number, PackType)
 def _from_number(context, builder, source, target, value):
-    return _same(builder, context.cast(builder, value, source, types.float64), target.width)
+    return _same(builder, context.cast(builder, value, source, target.element), target)
 
 
 def _type_of_packs(args):
@@ -130,7 +131,7 @@ def _and(context, builder, sig, args):
     return builder.and_(*args)
 
 
-def _place(context, builder, sig, args, width):
+def _place(context, builder, sig, args, kind):
     """Where the pack of ``args`` = (array, index, …) begins."""
     array_type, index_type = sig.args[:2]
     found = context.make_array(array_type)(context, builder, args[0])
@@ -141,14 +142,14 @@ def _place(context, builder, sig, args, width):
     shape = cgutils.unpack_tuple(builder, found.shape, array_type.ndim)
     strides = cgutils.unpack_tuple(builder, found.strides, array_type.ndim)
     place = cgutils.get_item_pointer2(context, builder, found.data, shape, strides, array_type.layout, indices)
-    return builder.bitcast(place, ir.VectorType(ir.DoubleType(), width).as_pointer())
+    return builder.bitcast(place, kind.vector.as_pointer())
 
 
 def _loading(kind, array, index):
-    """What `load` and `load_few` return to numba."""
+    """What `load` and its kin return to numba."""
 
     def code(context, builder, sig, args):
-        return builder.load(_place(context, builder, sig, args, kind.width), align=8)
+        return builder.load(_place(context, builder, sig, args, kind), align=kind.element.bitwidth // 8)
 
     return kind(array, index), code
 
@@ -170,7 +171,8 @@ def store(typing, array, index, value):
     """store(x, (i, …, lane), a): write a pack, short or long, there."""
 
     def code(context, builder, sig, args):
-        builder.store(args[2], _place(context, builder, sig, args, sig.args[2].width), align=8)
+        kind = sig.args[2]
+        builder.store(args[2], _place(context, builder, sig, args, kind), align=kind.element.bitwidth // 8)
         return context.get_dummy_value()
 
     return types.none(array, index, value), code
@@ -179,7 +181,7 @@ def store(typing, array, index, value):
 @intrinsic
 def filled(typing, number):
     """A pack of one number."""
-    return pack(types.float64), lambda context, builder, sig, args: _same(builder, args[0], WIDTH)
+    return pack(types.float64), lambda context, builder, sig, args: _same(builder, args[0], pack)
 
 
 @intrinsic

@@ -54,27 +54,57 @@ def phase_of(training, step):
     return next(phase for phase in training.phases if phase.until is None or step < phase.until)
 
 
-def sgd(network, training, x, y):
-    """Yield (W, a, b, λ, f) for every sample: the state before its step, and the forward pass there.
+def forward(network, W, a, b, x):
+    """Preactivations, σ, σ' and the output f = Σ a_j σ_j or (1/N) Σ a_j σ_j of every sample of a batch."""
+    lam = x @ W.T + b
+    s, ds = activation(network.activation.name, lam)
+    return lam, s, ds, (s @ a) * network.unit
 
-    With f = Σ a_j σ_j the gradient is that of the loss; with f = (1/N) Σ a_j σ_j that of N times the loss.
+
+def one_step(network, training, step, W, a, b, x, y):
+    """The state after one whole step.
+
+    With f = Σ a_j σ_j the gradient is that of the batch's mean loss; with f = (1/N) Σ a_j σ_j that of N times that. An
+    inner step moves the W of the gradients, in the plain free case by `rho` times the gradient, on the sphere along its
+    tangent.
     """
+    times = 1 / network.unit
+    phase = phase_of(training, step)
+    eta_w = training.eta * phase.rate * phase.w
+    eta_a = training.rate_a * phase.rate * phase.a
+    eta_b = training.eta_b * phase.rate * phase.b
+    sphere = training.geometry == "sphere"
+
+    def gradients(W):
+        _, s, ds, f = forward(network, W, a, b, x)
+        residual = y - f if training.loss == "square" else y
+        weight = (times * residual * network.unit)[:, None]
+        return -(weight * a * ds).T @ x / len(x), -(weight * s).mean(axis=0), -(weight * a * ds).mean(axis=0)
+
+    def tangent(gradient):
+        return gradient - (gradient * W).sum(axis=1, keepdims=True) * W if sphere else gradient
+
+    at = W
+    if training.reuse in ("extragradient", "sam"):
+        rho = eta_w if training.rho is None else training.rho
+        at = W - (rho if training.reuse == "extragradient" else -rho) * tangent(gradients(W)[0])
+    grad_w, grad_a, grad_b = gradients(at)
+    W = W - eta_w * training.decay_w * W - eta_w * tangent(grad_w)
+    if sphere:
+        W = W / np.linalg.norm(W, axis=1, keepdims=True)
+    return W, a - eta_a * training.decay_a * a - eta_a * grad_a, b - eta_b * grad_b
+
+
+def sgd(network, training, x, y):
+    """Yield (W, a, b, λ, f) for every step: the state before it, and the first forward pass of its samples there."""
+    batch = int(training.batch)
+    x, y = x.reshape(-1, batch, x.shape[1]), y.reshape(-1, batch)
     W, a, b = network.weights.copy(), network.a.copy(), network.b.copy()
-    weight, times = (1 / a.size, a.size) if network.scaling == "mean_field" else (1, 1)
+    if training.geometry == "sphere":
+        W /= np.linalg.norm(W, axis=1, keepdims=True)
     for step, (sample_x, sample_y) in enumerate(zip(x, y, strict=True)):
-        lam = W @ sample_x + b
-        s, ds = activation(network.activation.name, lam)
-        f = weight * (a @ s)
+        lam, _, _, f = forward(network, W, a, b, sample_x)
         yield W, a, b, lam, f
-        residual = sample_y - f if training.loss == "square" else sample_y
-        grad_w = -times * np.outer(residual * weight * a * ds, sample_x)
-        grad_a = -times * residual * weight * s
-        grad_b = -times * residual * weight * a * ds
-        phase = phase_of(training, step)
-        eta_w = training.eta * phase.rate * phase.w
-        eta_a = training.rate_a * phase.rate * phase.a
-        eta_b = training.eta_b * phase.rate * phase.b
-        W = W - eta_w * training.decay_w * W - eta_w * grad_w
-        a = a - eta_a * training.decay_a * a - eta_a * grad_a
-        b = b - eta_b * grad_b
+        for _ in range(2 if training.reuse == "twice" else 1):
+            W, a, b = one_step(network, training, step, W, a, b, sample_x, sample_y)
     yield W, a, b, None, None

@@ -17,7 +17,7 @@ from odesim.network import Network
 from odesim.sgd import _random, full
 from odesim.sgd.full import SGD
 from odesim.targets.series import Target
-from odesim.training import Phase, Training
+from odesim.training import INNER, REUSES, Phase, Training
 from odesim.trajectory import Status
 
 STAIRS = Target.parse("z1 + z1*z2*z3")
@@ -55,6 +55,7 @@ def make_job(
 
 def data(job, index, steps):
     """The samples and labels of one run, as the kernel draws them."""
+    steps *= int(job.training.batch)
     seed = seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
     x, xi = np.empty((steps, job.network.dim), np.float32), np.empty((steps, 1), np.float32)
     draw = _random.signs if job.target.data == "boolean" else _random.samples
@@ -82,6 +83,8 @@ def trainings(draw, dim):
     eta_a = draw(st.sampled_from([None, 0.0, 0.02]))
     factors = st.sampled_from([1.0, 0.5, 0.0, 2.0])
     ends = sorted(draw(st.sets(st.integers(1, 20), max_size=4)))
+    sphere, reuse = draw(st.booleans()), draw(st.sampled_from(REUSES))
+    rho = draw(st.sampled_from([None, 0.1, 0.6])) if reuse in INNER else None
     phases = [Phase(end, draw(st.sampled_from([1.0, 0.5, 2.0])), *(draw(factors) for _ in "wab")) for end in ends]
     lost = st.sampled_from([0.0, 1e-3, 0.1, 0.25, 0.5])
     return Training(
@@ -90,9 +93,12 @@ def trainings(draw, dim):
         eta_b=draw(st.sampled_from([0.0, 0.01])),
         noise=draw(st.sampled_from([0.0, 0.5])),
         loss=draw(st.sampled_from(["square", "correlation"])),
-        decay_w=draw(lost) / eta,
+        decay_w=0.0 if sphere else draw(lost) / eta,
         decay_a=draw(lost) / (eta_a or eta),
         schedule=(*phases, Phase()) if phases else (),
+        geometry="sphere" if sphere else "free",
+        reuse=reuse,
+        rho=None if rho is None else rho / dim,
     )
 
 

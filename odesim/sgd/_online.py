@@ -3,25 +3,33 @@
 import numpy as np
 
 from odesim._jit import kernel
-from odesim.sgd._full import RUNNING, gram, rates_of_group, settle, steps_of_group, sweep
+from odesim.sgd._full import RUNNING, rates_of_group, renew, settle
 from odesim.sgd._labels import hermite_scratch, labels
 from odesim.sgd._random import BITS, GROUP, INPUTS, draw_group, draw_signs
+from odesim.sgd._steps import steps_of_group
+from odesim.sgd._sweep import gram, sweep
+
+RENEWAL = 16
+"""Groups between two corrections of what rounding has done to lengths on the sphere, counted from step 0.
+
+A length that is off by ε is off by ε Π(1 − 2γλ) some steps later, which may grow.
+"""
 
 
 @kernel
 def advance(W, scale, a, b, width, dim, start, count, seed, act, rule, bound, source):
     """Take ``count`` steps from step ``start``, a multiple of four, in place.
 
-    The weights are scale · W; W is (N', d') with zeros beyond (width, dim), N' even; a, b are float64, at least
-    N' long, padded with zeros too. Returns (status, step, scale): the step whose forward pass was not finite or
-    exceeded ``bound`` in Σ|λ_j| + |f|; all before it is applied.
+    The weights are scale_j · W_j; W is (N', d') with zeros beyond (width, dim), N' even; scale, a, b are float64, of one
+    length of at least N', a and b padded with zeros too. Returns (status, step): the step whose forward pass was not
+    finite or exceeded ``bound`` in Σ|λ_j| + |f|; all before it is applied.
     """
     x = np.zeros((2, GROUP, W.shape[1]), W.dtype)
-    scratch, words = np.empty((2 * GROUP, dim), np.uint32), np.empty((GROUP, -(-dim // BITS)), np.uint32)
+    draws, words = np.empty((2 * GROUP, dim), np.uint32), np.empty((GROUP, -(-dim // BITS)), np.uint32)
     y, He, units = np.zeros(GROUP), hermite_scratch(source), np.zeros((3, source.second_layer.size))
     G, L, C = np.zeros((GROUP, GROUP)), np.zeros((GROUP, a.size)), np.zeros((GROUP, a.size))
-    s, ds, rates = np.zeros(a.size), np.zeros(a.size), np.zeros((GROUP, rule.rates.shape[1]))
-    status, done, now, phase = RUNNING, 0, 0, 0
+    scratch, rates = np.zeros((5, a.size)), np.zeros((GROUP, rule.rates.shape[1]))
+    status, done, now, phase, single = RUNNING, 0, 0, 0, W.itemsize == 4
     while True:
         left = 0 if status != RUNNING else min(count - done, GROUP)
         group = (start + done) // GROUP
@@ -29,16 +37,16 @@ def advance(W, scale, a, b, width, dim, start, count, seed, act, rule, bound, so
             if source.boolean:
                 draw_signs(seed, INPUTS, group, words, dim, x[1 - now])
             else:
-                draw_group(seed, INPUTS, group, scratch, x[1 - now])
-        scale = settle(W, C, scale)
+                draw_group(seed, INPUTS, group, draws, x[1 - now])
+        settle(W, C, scale)
         sweep(W, x[now], x[1 - now], C, L)  # the only call, so that every update rounds alike
         if left == 0:
-            return status, start + done, scale
+            return status, start + done
+        if rule.sphere and group % RENEWAL == 0:
+            renew(W, scale, width)
         now = 1 - now
         gram(x[now], G)
         labels(seed, group, source, x[now], He, units, y)
         phase = rates_of_group(rule, start + done, phase, rates)
-        status, taken, scale = steps_of_group(
-            act, left, bound, rule.feedback, rates, scale, y, G, L, C, a, b, s, ds, width
-        )
+        status, taken = steps_of_group(single, act, left, bound, rule, rates, scale, y, G, L, C, a, b, width, scratch)
         done += taken

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from odesim import checks, seeds
 from odesim.activations.handed import act_of
+from odesim._lines import BYTES as LINE
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
+from odesim.sgd._products import NEURONS
 from odesim.sgd._random import GROUP
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, PAIR, check, padded, padded_shape
 from odesim.sgd.mixed import risk
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
@@ -42,10 +44,15 @@ class SGD:
     f = Σ_j a_j σ_j and the rates are those of `Training.rates` at that step. x is N(0, I) or uniform on {±1}^d, as
     the target says; a teacher's labels come from its own activation.
 
+    On the sphere (``training.geometry``) every w_j starts scaled to length 1 and steps to
+    w_j + η_w Δ a_j σ'_j (x − <w_j, x> w_j), scaled back to length 1. With ``training.reuse`` an inner step of size ρ
+    first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken; on
+    the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
+
     Parameters
     ----------
     dtype : str
-        ``float64`` or ``float32`` for W and its products with x. The second layer, the biases and the
+        ``float64`` or ``float32`` for W, its products with x, and erf (to 5e-7). The second layer, the biases and the
         overlaps are float64 in both; the samples are the same in both, of float32 resolution.
     threads : int, optional
         Seeds that run at a time; default all, up to the number of cores. It does not change the results.
@@ -74,15 +81,17 @@ class SGD:
         Raises
         ------
         InputError
-            If the network has no weights, the training has a batch, a geometry or anything else that this
-            dynamics does not know, the risk of this network cannot be had or the memory does not suffice.
+            If the network has no weights, or on the sphere one neuron none but zeros, the training has a batch, a
+            geometry or anything else that this dynamics does not know, the risk of this network cannot be had or the
+            memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
         check(job, dtype, threads)
-        shared = _shared(job)
+        job = placed(job)
+        shared, (walk, rows) = _shared(job), _walk(job)
         ensemble = Ensemble(
             job,
-            lambda index: _Walk(job, _State.start(job.network, dtype), (_seed(job, index), *shared)),
+            lambda index: walk(job, _State.start(job.network, dtype, rows), (_seed(job, index), *shared)),
             shapes(job),
         )
         ensemble.run(threads)
@@ -93,20 +102,21 @@ class SGD:
 class _State:
     """Zero-padded weights of one run after ``step`` steps; between calls a multiple of four.
 
-    The first layer is ``scale`` · W, the second that of the plain network.
+    Neuron j's first layer is scale_j · W_j; the second layer is that of the plain network.
     """
 
     W: NDArray[Any]
     a: Array
     b: Array
+    scale: Array
     step: int = 0
-    scale: float = 1.0
 
     @classmethod
-    def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
-        """Copy the start weights, padded: an even number of rows, each a whole number of vectors long."""
-        rows, columns = padded_shape(network)
-        state = cls(np.zeros((rows, columns), dtype), *np.zeros((2, padded(network.width, NEURON_PADDING))))
+    def start(cls, network: Network, dtype: np.dtype[Any], rows: int = PAIR) -> _State:
+        """Copy the start weights, padded: a multiple of ``rows`` rows, each a whole number of vectors long."""
+        shape = padded_shape(network, rows)
+        neurons = padded(shape[0], NEURON_PADDING)
+        state = cls(_lines(shape, dtype), *np.zeros((2, neurons)), np.ones(neurons))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
         state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
@@ -114,7 +124,9 @@ class _State:
 
     def copy(self) -> _State:
         """Return a state that shares no arrays."""
-        return _State(self.W.copy(), self.a.copy(), self.b.copy(), self.step, self.scale)
+        W = _lines(self.W.shape, self.W.dtype)
+        W[:] = self.W
+        return _State(W, self.a.copy(), self.b.copy(), self.scale.copy(), self.step)
 
 
 @dataclass
@@ -156,25 +168,35 @@ class _Walk:
             "a": state.a,
             "b": state.b,
             "step": np.array(state.step, dtype=np.int64),
-            "scale": np.array(state.scale),
+            "scale": state.scale,
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take the weights from `arrays`."""
         state = self.state
         state.W[:], state.a[:], state.b[:] = arrays["W"], arrays["a"], arrays["b"]
-        state.step, state.scale = int(arrays["step"]), float(arrays["scale"])
+        state.scale[:], state.step = arrays["scale"], int(arrays["step"])
 
     def _values(self, state: _State) -> dict[str, Array]:
         N = self.job.network.width
         m, Q = np.empty((N, self.job.target.P)), np.empty((N, N))
         kernels.overlaps(state.W, m, Q)
-        m *= state.scale
-        Q *= state.scale**2
+        scale = state.scale[:N]
+        m *= scale[:, None]
+        Q *= np.outer(scale, scale)
         values = {"m": m, "Q": Q, "a": state.a[:N] / self.job.network.unit, "b": state.b[:N].copy()}
         if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
             values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], values["b"])}
         return values
+
+
+def _walk(job: Job) -> tuple[type[_Walk], int]:
+    """Return what runs this batch, and the number of rows of W that it takes at a time."""
+    if job.training.batch == 1:
+        return _Walk, PAIR
+    from odesim.sgd.batch import BatchWalk  # which builds on this file
+
+    return BatchWalk, NEURONS
 
 
 def shapes(job: Job) -> dict[str, tuple[int, ...]]:
@@ -184,9 +206,28 @@ def shapes(job: Job) -> dict[str, tuple[int, ...]]:
     return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **gram}
 
 
+def placed(job: Job) -> Job:
+    """Return the job with its start where the geometry has it: on the sphere, weights of length 1."""
+    network = job.network
+    if job.training.geometry != "sphere" or network.weights is None:
+        return job
+    length = np.linalg.norm(network.weights, axis=1)
+    m, R = network.m / length[:, None], network.R / np.outer(length, length)
+    return replace(job, network=replace(network, m=m, R=R, weights=network.weights / length[:, None]))
+
+
+def _lines(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Zeros that begin with a line of memory: a vector across two lines costs twice."""
+    count = int(np.prod(shape))
+    spare = LINE // dtype.itemsize
+    zeros = np.zeros(count + spare, dtype)
+    first = -zeros.ctypes.data % LINE // dtype.itemsize
+    return zeros[first : first + count].reshape(shape)
+
+
 def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:
     """Take ``count`` steps in place."""
-    status, state.step, state.scale = advance(
+    status, state.step = advance(
         state.W, state.scale, state.a, state.b, network.width, network.dim, state.step, count, *constants
     )
     return Status(status)
@@ -213,8 +254,12 @@ def _rule(job: Job) -> kernels.Rule:
     rows = job.training.rates(job.network)
     return kernels.Rule(
         stops=np.array([row.stop for row in rows], dtype=np.int64),
-        rates=np.array([(row.w, row.a, row.b, 1 - row.w * row.decay_w, 1 - row.a * row.decay_a) for row in rows]),
+        rates=np.array(
+            [(row.w, row.a, row.b, 1 - row.w * row.decay_w, 1 - row.a * row.decay_a, row.inner) for row in rows]
+        ),
         feedback=1.0 if job.training.loss == "square" else 0.0,
+        sphere=int(job.training.geometry == "sphere"),
+        twice=int(job.training.reuse == "twice"),
     )
 
 

@@ -1,0 +1,246 @@
+"""The loop of online SGD with mini-batches: fresh samples and labels, one forward pass, the mean of their gradients.
+
+A batch goes through in slices, so that memory stays bounded. Where it is one slice and W moves freely,
+updates go to W at once; else they are summed apart, and W takes them when the whole batch has been seen. Neuron j's
+weights are scale_j · W_j, as at batch 1.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from odesim._jit import kernel
+from odesim.sgd._full import (
+    DIVERGED,
+    INNER,
+    KEEP_A,
+    KEEP_W,
+    LARGEST,
+    NOT_FINITE,
+    OF_A,
+    OF_B,
+    OF_W,
+    RUNNING,
+    activate_in,
+    output,
+    renew,
+    settle,
+)
+from odesim.sgd._labels import hermite_scratch, labels
+from odesim.sgd._products import SAMPLES, add, multiply
+from odesim.sgd._random import BITS, GROUP, INPUTS, draw_group, draw_signs
+
+
+class Desk(NamedTuple):
+    """Arrays that a run works on, kept from call to call; what they hold between two steps is of no account."""
+
+    x: np.ndarray  # (rows, d') whole groups of four samples
+    leaning: np.ndarray  # W after an inner step: of W's shape, or empty where there is none
+    sums: np.ndarray  # updates summed apart: of W's shape, or empty where they go to W at once
+
+
+class Batch(NamedTuple):
+    """What goes with the samples of one call."""
+
+    size: int  # B
+    part: int  # samples in a slice, the last of which may be shorter
+    seed: np.uint64
+    held: np.ndarray  # (2) the last group that was drawn, and its first row
+    y: np.ndarray  # (rows)
+    draws: np.ndarray  # scratch of the random numbers, and of the target
+    words: np.ndarray
+    He: np.ndarray
+    units: np.ndarray
+
+
+class Layers(NamedTuple):
+    """The second layer and biases, what a batch adds to them, and scratch."""
+
+    a: np.ndarray
+    b: np.ndarray
+    da: np.ndarray  # Σ_s Δ σ
+    db: np.ndarray  # Σ_s Δ a σ'
+    s: np.ndarray
+    ds: np.ndarray
+    z: np.ndarray
+    C: np.ndarray  # (rows, N') preactivations, then factors of x in the update of W
+
+
+@kernel
+def draw(source, batch, first, count, dim, x):
+    """Fill x, and its labels, from row 0 on with the groups of the samples first ... first + count − 1.
+
+    A group that is there already, the last one drawn, is kept.
+    """
+    begin, end, held = first // GROUP, (first + count - 1) // GROUP, batch.held
+    if held[0] == end and held[1] == GROUP * (end - begin):
+        return
+    if held[0] == begin:
+        for r in range(GROUP):
+            x[r], batch.y[r] = x[held[1] + r], batch.y[held[1] + r]
+        begin += 1
+    for group in range(begin, end + 1):
+        row = GROUP * (group - first // GROUP)
+        four = x[row : row + GROUP]
+        if source.boolean:
+            draw_signs(batch.seed, INPUTS, group, batch.words, dim, four)
+        else:
+            draw_group(batch.seed, INPUTS, group, batch.draws, four)
+        labels(batch.seed, group, source, four, batch.He, batch.units, batch.y[row : row + GROUP])
+    held[0], held[1] = end, GROUP * (end - first // GROUP)
+
+
+@kernel
+def look(act, single, bound, feedback, factor, scale, y, c, layers):
+    """Take one sample forward and back: c = factor Δ a σ' in place of <W_j, x>; returns a status."""
+    a, b, s, ds, z, size = layers.a, layers.b, layers.s, layers.ds, layers.z, 0.0
+    for j in range(z.size):
+        z[j] = scale[j] * c[j] + b[j]
+        size += abs(z[j])
+    activate_in(single, act, z, s, ds)
+    f = output(a, s)
+    size += abs(f)
+    if not size <= bound:
+        return DIVERGED if size <= LARGEST else NOT_FINITE
+    residual, da, db = y - feedback * f, layers.da, layers.db
+    for j in range(z.size):
+        slope = residual * (a[j] * ds[j])
+        c[j] = factor * slope
+        db[j] += slope
+        da[j] += residual * s[j]
+    return RUNNING
+
+
+@kernel
+def gradient(act, bound, rule, source, batch, first, dim, factor, x, at, scale, layers, into, into_scale, keep):
+    """Add factor · Σ_s Δ a σ' x_sᵀ, found where the weights are scale · at, to ``into``; returns a status.
+
+    ``into_scale`` has that array's scales, of which a step keeps ``keep``, and is empty where there are none.
+    """
+    layers.da[:] = 0.0
+    layers.db[:] = 0.0
+    single, direct = at.itemsize == 4, into_scale.size > 0
+    for begin in range(0, batch.size, batch.part):
+        count = min(batch.part, batch.size - begin)
+        draw(source, batch, first + begin, count, dim, x)
+        row = (first + begin) % GROUP
+        padded = -(-count // SAMPLES) * SAMPLES
+        multiply(at, x[row : row + padded], layers.C[:padded])
+        for t in range(count):
+            status = look(act, single, bound, rule.feedback, factor, scale, batch.y[row + t], layers.C[t], layers)
+            if status != RUNNING:
+                return status
+        C = layers.C[:count]
+        if direct:
+            for j in range(into_scale.size):
+                into_scale[j] *= keep
+            settle(into, C, into_scale)
+        add(into, x[row : row + count], C)
+    return RUNNING
+
+
+@kernel
+def along(w, scale, step):
+    """<scale · w, step>."""
+    total = 0.0
+    for i in range(w.size):
+        total += np.float64(w[i]) * np.float64(step[i])
+    return scale * total
+
+
+@kernel
+def lean(W, scale, sphere, width, steps):
+    """Turn steps into the weights after them; on the sphere they go along the tangent."""
+    T = W.dtype.type
+    for j in range(width):
+        w, step = W[j], steps[j]
+        keep = T(scale[j] * (1.0 - (along(w, scale[j], step) if sphere else 0.0)))
+        for i in range(w.size):
+            step[i] += keep * w[i]
+
+
+@kernel
+def take(W, scale, sphere, width, keep, steps):
+    """Add steps to what is kept of the weights; on the sphere they go along the tangent, and back to length 1."""
+    T = W.dtype.type
+    for j in range(width):
+        scale[j] *= 1.0 - along(W[j], scale[j], steps[j]) if sphere else keep
+    settle(W, np.empty((0, 0)), scale)
+    for j in range(width):
+        w, step, factor = W[j], steps[j], T(1.0 / scale[j])
+        for i in range(w.size):
+            w[i] += factor * step[i]
+    if sphere:
+        renew(W, scale, width)
+
+
+@kernel
+def one_pass(act, bound, rule, rates, source, batch, first, dim, width, desk, W, scale, layers, ones):
+    """Take one whole step on the samples from ``first`` on; returns a status, and changes nothing unless it runs on."""
+    size, none, at, at_scale = batch.size, ones[:0], W, scale
+    x, sums, direct = desk.x, desk.sums, desk.sums.shape[0] == 0
+    if rates[INNER] != 0.0:
+        desk.leaning[:] = 0.0
+        factor = rates[INNER] / size
+        status = gradient(
+            act, bound, rule, source, batch, first, dim, factor, x, W, scale, layers, desk.leaning, none, 1.0
+        )
+        if status != RUNNING:
+            return status
+        lean(W, scale, rule.sphere, width, desk.leaning)
+        at, at_scale = desk.leaning, ones
+    if not direct:
+        sums[:] = 0.0
+    into, into_scale = (W, scale) if direct else (sums, none)
+    factor, keep = rates[OF_W] / size, rates[KEEP_W]
+    status = gradient(
+        act, bound, rule, source, batch, first, dim, factor, x, at, at_scale, layers, into, into_scale, keep
+    )
+    if status != RUNNING:
+        return status
+    if not direct:
+        take(W, scale, rule.sphere, width, keep, sums)
+    a, b, of_a, of_b, keep_a = layers.a, layers.b, rates[OF_A] / size, rates[OF_B] / size, rates[KEEP_A]
+    for j in range(width):
+        a[j] = keep_a * a[j] + of_a * layers.da[j]
+        b[j] += of_b * layers.db[j]
+    return RUNNING
+
+
+@kernel
+def advance(W, scale, a, b, width, dim, start, count, size, part, desk, seed, act, rule, bound, source):
+    """Take ``count`` steps of ``size`` samples, in slices of ``part``, from step ``start`` on, in place.
+
+    The weights are scale_j · W_j; W is (N', d') with zeros beyond (width, dim), N' a multiple of six; scale, a, b are
+    float64, of one length of at least N', a and b padded with zeros too. Returns (status, step): the step in which a
+    sample's forward pass was not finite or exceeded ``bound`` in Σ|λ_j| + |f|; all before it is applied.
+    """
+    rows, words = desk.x.shape[0], np.empty((GROUP, -(-dim // BITS)), np.uint32)
+    He, units, held = hermite_scratch(source), np.zeros((3, source.second_layer.size)), np.full(2, -1)
+    draws = np.empty((2 * GROUP, dim), np.uint32)
+    batch = Batch(size, part, seed, held, np.zeros(rows), draws, words, He, units)
+    da, db, s, ds, z = np.zeros(a.size), np.zeros(a.size), np.zeros(a.size), np.zeros(a.size), np.zeros(a.size)
+    layers, ones, phase = Layers(a, b, da, db, s, ds, z, np.zeros((rows, a.size))), np.ones(a.size), 0
+    for step in range(start, start + count):
+        while rule.stops[phase] <= step:
+            phase += 1
+        for _ in range(2 if rule.twice else 1):
+            status = one_pass(
+                act,
+                bound,
+                rule,
+                rule.rates[phase],
+                source,
+                batch,
+                step * size,
+                dim,
+                width,
+                desk,
+                W,
+                scale,
+                layers,
+                ones,
+            )
+            if status != RUNNING:
+                return status, step
+    return RUNNING, start + count
