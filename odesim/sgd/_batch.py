@@ -90,7 +90,7 @@ def draw(source, batch, first, count, dim, x):
     held[0], held[1] = end, GROUP * (end - first // GROUP)
 
 
-@kernel
+@kernel(counted=False)
 def look(act, single, bound, feedback, factor, scale, y, c, layers):
     """Take one sample forward and back: c = factor Δ a σ' in place of <W_j, x>; returns a status."""
     a, b, s, ds, z, size = layers.a, layers.b, layers.s, layers.ds, layers.z, 0.0
@@ -103,11 +103,14 @@ def look(act, single, bound, feedback, factor, scale, y, c, layers):
     if not size <= bound:
         return DIVERGED if size <= LARGEST else NOT_FINITE
     residual, da, db = y - feedback * f, layers.da, layers.db
+    for j in range(z.size):  # a loop for each array that changes: the compiler gives up on more
+        z[j] = residual * (a[j] * ds[j])
     for j in range(z.size):
-        slope = residual * (a[j] * ds[j])
-        c[j] = factor * slope
-        db[j] += slope
+        db[j] += z[j]
+    for j in range(z.size):
         da[j] += residual * s[j]
+    for j in range(z.size):
+        c[j] = factor * z[j]
     return RUNNING
 
 

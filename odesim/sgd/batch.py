@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
 from odesim.network import Network
 from odesim.sgd._batch import Desk, advance
 from odesim.sgd.ensemble import Look
-from odesim.sgd.full import _lines, _State, _Walk
-from odesim.sgd.limits import leans, sums_apart, slice_of, slice_rows
+from odesim.sgd.full import _lines, _Walk
+from odesim.sgd.limits import leans, slice_of, slice_rows, sums_apart
 from odesim.trajectory import Status
 
 WORK_A_CALL = 3e8
