@@ -78,9 +78,10 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m benchmarks",
-        description="Time our kernels against peers: CPU time of one thread, the least of all repeats, contenders in "
-        "turn. ratio = peer's time / ours, per unit of work (one integration, one SGD step); promised = the least "
-        "ratio that the project asks for. Limits of the machine stand among the peers.",
+        description="Time our kernels against peers: CPU time of one thread (the wall's for two runs at a time and the "
+        "demo), the least of all repeats, contenders in turn. ratio = peer's time / ours, per unit of work (one "
+        "integration, one SGD step); promised = the least ratio that the project asks for. Limits of the machine stand "
+        "among the peers.",
     )
     parser.add_argument(
         "--quick",
