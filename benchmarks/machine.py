@@ -44,6 +44,17 @@ def line(about: dict[str, Any], found: dict[str, str]) -> str:
     return f"{about['cpu']}, {about['cores']} cores{load}{blas}\n{names}"
 
 
+def load() -> str:
+    """Return the load average of the last minute."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def children() -> float:
+    """CPU seconds of all processes started and ended so far."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
 @contextlib.contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS at one thread; without threadpoolctl the environment of ``__main__`` has to do."""

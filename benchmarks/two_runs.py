@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from benchmarks import sgd_runs
+from benchmarks import machine, sgd_runs
 from benchmarks.report import Result, Row, row
 from benchmarks.timing import least_seconds
 
@@ -21,9 +21,10 @@ PROMISED = 1.8
 
 def measure(repeats: int) -> Result:
     """Time batch 1 and mini-batches."""
-    before = _load()
+    before = machine.load()
     rows = [_row("sgd-two-runs", 1, repeats), _row("sgd-two-runs-64", 64, repeats)]
-    note = f"sgd-two-runs: wall time a run, {os.cpu_count()} cores; load average {before} before and {_load()} after"
+    loads = f"load average {before} before and {machine.load()} after"
+    note = f"sgd-two-runs: wall time a run, {os.cpu_count()} cores; {loads}"
     return Result(rows, [note])
 
 
@@ -38,7 +39,3 @@ def _row(case: str, batch: int, repeats: int) -> Row:
         time.perf_counter,
     )
     return row(case, least["two"] / 2, "one-run", least["one"], promised=PROMISED)
-
-
-def _load() -> str:
-    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
