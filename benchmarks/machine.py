@@ -39,8 +39,20 @@ def versions() -> dict[str, str]:
 def line(about: dict[str, Any], found: dict[str, str]) -> str:
     """Machine and versions for a reader."""
     load = "" if about["load_average"] is None else f", load {about['load_average'][0]:.2f}"
+    blas = "" if about["blas"] is None else f", BLAS {' and '.join(dict.fromkeys(about['blas'])) or 'unknown'}"
     names = ", ".join(f"{name} {version}" for name, version in found.items())
-    return f"{about['cpu']}, {about['cores']} cores{load}\n{names}"
+    return f"{about['cpu']}, {about['cores']} cores{load}{blas}\n{names}"
+
+
+def load() -> str:
+    """Return the load average of the last minute."""
+    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+
+
+def children() -> float:
+    """CPU seconds of all processes started and ended so far."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 @contextlib.contextmanager

@@ -7,7 +7,11 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """Ours against one peer, in seconds per unit of work; an error is None where it means nothing."""
+    """Ours against one peer, in seconds per unit of work; an error is None where it means nothing.
+
+    A limit of the machine, or seconds that were promised, stand in a peer's place; then the ratio is the share of the
+    limit that ours reaches.
+    """
 
     case: str
     ours_s: float
@@ -16,6 +20,7 @@ class Row(NamedTuple):
     ratio: float
     error_ours: float | None
     error_peer: float | None
+    promised: float | None
 
 
 class Result(NamedTuple):
@@ -26,20 +31,28 @@ class Result(NamedTuple):
 
 
 def row(
-    case: str, ours_s: float, peer: str, peer_s: float, errors: tuple[float | None, float | None] = (None, None)
+    case: str,
+    ours_s: float,
+    peer: str,
+    peer_s: float,
+    errors: tuple[float | None, float | None] = (None, None),
+    promised: float | None = None,
 ) -> Row:
-    """Fill in the ratio; ``errors`` are (ours, the peer's)."""
-    return Row(case, ours_s, peer, peer_s, peer_s / ours_s, *errors)
+    """Fill in the ratio; ``errors`` are (ours, the peer's), ``promised`` is the least ratio that is asked for."""
+    return Row(case, ours_s, peer, peer_s, peer_s / ours_s, *errors, promised)
 
 
-def as_json(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """All rows as dicts."""
-    return [one._asdict() for result in results for one in result.rows]
+def as_json(results: Sequence[Result]) -> dict[str, list[Any]]:
+    """All rows as dicts, and the notes."""
+    return {
+        "rows": [one._asdict() for result in results for one in result.rows],
+        "notes": [note for result in results for note in result.notes],
+    }
 
 
 def table(results: Sequence[Result]) -> str:
     """All rows in columns, then the notes."""
-    head = ("case", "peer", "ours", "peer's", "ratio", "our error", "peer's error")
+    head = ("case", "peer", "ours", "peer's", "ratio", "promised", "our error", "peer's error")
     lines = [head, *(_cells(one) for result in results for one in result.rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = [
@@ -54,7 +67,12 @@ def table(results: Sequence[Result]) -> str:
 
 def _cells(one: Row) -> tuple[str, ...]:
     errors = ("-" if error is None else f"{error:.1e}" for error in (one.error_ours, one.error_peer))
-    return (one.case, one.peer, _seconds(one.ours_s), _seconds(one.peer_s), f"{one.ratio:.1f}", *errors)
+    promised = "-" if one.promised is None else f"{one.promised:g}"
+    return (one.case, one.peer, _seconds(one.ours_s), _seconds(one.peer_s), _ratio(one.ratio), promised, *errors)
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def _seconds(value: float) -> str:

@@ -10,13 +10,13 @@ Times are the CPU time of the process with all its threads, which a busy machine
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.machine import children
 from benchmarks.report import Result, row
 from odesim.checks import RunError
 
@@ -49,16 +49,10 @@ def _least(commands: dict[str, Sequence[str]], runs: int) -> dict[str, float]:
     least = dict.fromkeys(commands, float("inf"))
     for _ in range(runs):
         for name, words in commands.items():
-            start = _children()
+            start = children()
             _output(words)
-            least[name] = min(least[name], _children() - start)
+            least[name] = min(least[name], children() - start)
     return least
-
-
-def _children() -> float:
-    """CPU seconds of all processes started and ended so far."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 def _output(words: Sequence[str]) -> str:
