@@ -35,9 +35,15 @@ def padded_shape(network: Network) -> tuple[int, int]:
 def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     """Refuse what this dynamics cannot run."""
     job.training.need("SGD", geometry=("free",), batch=(1,), reuse=("none",))
+    check_start(job, "SGD")
+    check_memory(job, dtype, threads)
+
+
+def check_start(job: Job, who: str) -> None:
+    """Refuse a network that the dynamics ``who`` cannot train, or whose risk cannot be had."""
     if job.network.weights is None:
         raise checks.InputError(
-            "network.weights=None, but SGD trains the weights themselves; "
+            f"network.weights=None, but {who} trains the weights themselves; "
             "use Network.random(...) or Network.from_weights(...)"
         )
     if job.network.m.shape[1] != job.target.P:
@@ -45,13 +51,12 @@ def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             f"network.m has {job.network.m.shape[1]} support coordinates, the target {job.target.P}; "
             "draw the network for this target"
         )
-    check_memory(job, dtype, threads)
     start = job.network
     risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
 
 
-def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse, before anything is allocated, what may not fit."""
+def check_memory(job: Job, dtype: np.dtype[Any], threads: int, beside: int = 0) -> None:
+    """Refuse, before anything is allocated, what may not fit; ``beside`` bytes more for each run in a thread."""
     memory = physical_memory()
     N, P = job.network.width, job.target.P
     rows, columns = padded_shape(job.network)
@@ -59,7 +64,7 @@ def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     group = 2 * GROUP * columns * (4 + dtype.itemsize)  # words and samples
     kept = job.checkpoint is not None  # a copy of all that is written
     weights = (2 + kept) * rows * columns * dtype.itemsize
-    need = threads * (weights + group) + 8 * (1 + kept) * job.seeds * job.steps.size * row
+    need = threads * (weights + group + beside) + 8 * (1 + kept) * job.seeds * job.steps.size * row
     if memory and need > MEMORY_SHARE * memory:
         raise checks.InputError(
             f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "
