@@ -141,7 +141,7 @@ def first_phase(V, scale, a, b, dim, start, count, seed, act, eta, feedback, bou
             draw(seed, group, source.boolean, dim, scratch, words, x[group % 2])
             labels(seed, group, source, x[group % 2], He, units, y)
         old, new = x[before // GROUP % 2, before % GROUP], x[group % 2, step % GROUP]
-        edge = r if done > 0 else np.inf  # the pass that opens a call moves nothing
+        edge = r if done > 0 else np.nan  # the pass that opens a call moves nothing, and nothing reaches NaN
         for j in range(V.shape[0]):
             squares, product, rest = visit(j, V, keep[j], c[j], old, new, edge, delta, step, released, aside)
             scale[j] = 1.0 / math.sqrt(squares) if squares > 0.0 else 1.0
