@@ -20,7 +20,7 @@ from odesim import SGD, Network, Trajectory, run
 from odesim.checks import InputError
 from odesim.flows.correlation import CorrelationFlow
 from odesim.network import FIRST_LAYER_LAWS
-from odesim.sgd import full, limits
+from odesim.sgd import full, layerwise, limits
 from odesim.sgd.layerwise import Layerwise
 from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii, one_by_one
@@ -100,6 +100,16 @@ def test_processes_with_other_thread_counts_give_the_same_bits():
         command = [sys.executable, "-c", SCRIPT, count]
         running.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     assert [process.communicate(timeout=120)[0].strip() for process in running] == [here, here]
+
+
+def test_ridge_is_solved_once(monkeypatch):
+    count, best = [], layerwise.best_second_layer
+    monkeypatch.setattr(layerwise, "best_second_layer", lambda *given: count.append(1) or best(*given))
+    monkeypatch.setattr(full, "_steps_a_call", lambda network: 10)
+    got = Layerwise(second_phase="ridge").simulate(make_job([0, 150, 151, 221], training=SMALL_STEPS))
+    assert len(count) == 1
+    assert np.array_equal(got.a[0, 2], got.a[0, 3])
+    assert not np.array_equal(got.a[0, 1], got.a[0, 2])
 
 
 # --- early ends
