@@ -55,10 +55,13 @@ if TYPE_CHECKING:
     from odesim.resolve import BlockedTerm as BlockedTerm
     from odesim.resolve import blocked_terms as blocked_terms
     from odesim.resolve import stable_step as stable_step
+    from odesim.ridge_fit import RidgeFit as RidgeFit
+    from odesim.ridge_fit import ridge as ridge
     from odesim.runner import run as run
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
     from odesim.sgd.full import SGD as SGD
+    from odesim.sgd.layerwise import Layerwise as Layerwise
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.stationary import Saddle as Saddle
     from odesim.stationary import saddle as saddle
@@ -100,9 +103,11 @@ _ROOMS = {
     "plotting.simulation": ("plot_simulation",),
     "predictions": ("exponents",),
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
+    "ridge_fit": ("RidgeFit", "ridge"),
     "runner": ("run",),
     "searching": ("EscapeTimes", "search_phase"),
     "sgd.full": ("SGD",),
+    "sgd.layerwise": ("Layerwise",),
     "staircase": ("merged_staircase",),
     "stationary": ("Saddle", "saddle"),
     "symmetry": ("stuck",),

@@ -50,7 +50,8 @@ class Experiment(Config):
         """Target, leap path, drawn network, rates, and the terms that this start can never learn.
 
         For the correlation flow the second layer rests unless ``training.eta_a`` is set; for the mean-field flow
-        the network is in mean-field scaling unless ``network.scaling`` is set.
+        the network is in mean-field scaling unless ``network.scaling`` is set; for the layerwise algorithm the first
+        layer starts at ±1/√d unless ``network.first_layer`` is set.
 
         Raises
         ------
@@ -59,10 +60,8 @@ class Experiment(Config):
         """
         target = Target.parse(self.target.expression, data=self.target.data)
         check_target(target)
-        kind, options = self.dynamics.name, dataclasses.asdict(self.network)
-        options["scaling"] = options["scaling"] or ("mean_field" if kind == "mean_field" else "plain")
-        network = Network.random(target, **options, rng=self.runs.rng)
-        training = self.training.rates(self.network.dim, freeze_a=kind == "correlation")
+        network = Network.random(target, **self._drawing, rng=self.runs.rng)
+        training = self.training.rates(self.network.dim, freeze_a=self.dynamics.name == "correlation")
         return Start(target, leap_path(target), network, training, blocked_terms(target, network, training))
 
     @cached_property
@@ -135,6 +134,14 @@ class Experiment(Config):
         return Simulation(self, examine(trajectory, self.start.path, rule=self.plateaus))
 
     @property
+    def _drawing(self) -> dict[str, Any]:
+        """How networks are drawn, with the defaults that depend on the dynamics."""
+        kind, options = self.dynamics.name, dataclasses.asdict(self.network)
+        options["scaling"] = options["scaling"] or ("mean_field" if kind == "mean_field" else "plain")
+        options["first_layer"] = options["first_layer"] or ("signs" if kind == "layerwise" else "gaussian")
+        return options
+
+    @property
     def _grid(self) -> dict[str, Any]:
         spec = self.runs
         return {"steps": spec.steps, "points": spec.points, "spacing": spec.spacing}
@@ -160,8 +167,7 @@ class Experiment(Config):
         if count > 1:
             if not getattr(dynamics, "many_starts", False):
                 raise InputError(f"run.starts={count} needs a flow by itself; leave it out, or simulate a flow")
-            options = dataclasses.asdict(self.network) | {"scaling": start.network.scaling}
-            network = Network.ensemble(start.target, count, **options, rng=rng)
+            network = Network.ensemble(start.target, count, **self._drawing, rng=rng)
         out = run(
             dynamics,
             start.target,

@@ -154,7 +154,9 @@ def experiment_parser(command: str) -> argparse.ArgumentParser:
         "--set", metavar="NAME=VALUE", action="append", default=[], help="any field, as in network.dim=400"
     )
     if command == "simulate":
-        parser.add_argument("--checkpoint", metavar="FILE", help="keep the run in this file, at least every 2 s (sgd)")
+        parser.add_argument(
+            "--checkpoint", metavar="FILE", help="keep the run here, at least every 2 s (sgd, layerwise)"
+        )
         parser.add_argument(
             "--resume", action="store_true", help="go on from the checkpoint if there is one, to the same bits"
         )

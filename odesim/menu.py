@@ -16,10 +16,11 @@ DYNAMICS = {
     "correlation": ("flows.correlation", "CorrelationFlow", {}),
     "mean_field": ("flows.mean_field", "MeanFieldFlow", {}),
     "sgd": ("sgd.full", "SGD", {"dtype": "dtype"}),
+    "layerwise": ("sgd.layerwise", "Layerwise", {"dtype": "dtype"}),
 }
 """Module and class of each, and those of its options that the table ``run`` sets: option -> field there."""
 
-ENSEMBLES = ("sgd",)
+ENSEMBLES = ("sgd", "layerwise")
 """Which of them run once a data seed."""
 
 

@@ -16,6 +16,7 @@ from odesim.targets.teacher import TeacherTarget
 
 SCALINGS = ("plain", "mean_field")
 SECOND_LAYER_LAWS = ("signs", "uniform")
+FIRST_LAYER_LAWS = ("gaussian", "signs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +84,14 @@ class Network:
         scaling: str = "plain",
         second_layer: float = 0.5,
         second_layer_law: str = "signs",
+        first_layer: str = "gaussian",
         biases: float = 0.0,
         rng: Any = 0,
     ) -> Network:
         """Draw W ~ N(0, 1/d), a_j = ±``second_layer``, b_j ~ Unif[−``biases``, ``biases``].
 
-        With ``second_layer_law`` = "uniform", a_j ~ Unif[−``second_layer``, ``second_layer``] instead.
+        With ``second_layer_law`` = "uniform", a_j ~ Unif[−``second_layer``, ``second_layer``] instead; with
+        ``first_layer`` = "signs", w_j ~ Unif{±1/√d}^d of length 1, by the signs of the same normals.
 
         The normals are drawn coordinate by coordinate, so the same ``rng`` and width give the same overlaps
         m·√d at every ``dim``, and the same signs and biases.
@@ -104,7 +107,10 @@ class Network:
         scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
         radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
         normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
-        W = normals.standard_normal((dim, width)).T / np.sqrt(dim)
+        W = normals.standard_normal((dim, width)).T
+        if checks.choice("network.first_layer", first_layer, FIRST_LAYER_LAWS) == "signs":
+            W = np.copysign(1.0, W)
+        W = W / np.sqrt(dim)
         law = checks.choice("network.second_layer_law", second_layer_law, SECOND_LAYER_LAWS)
         draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
         signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from odesim.alignment import aligned_share, recovery_steps, subspace_overlap
 from odesim.passages import censored_quantile
-from odesim.trajectory import Trajectory
+from odesim.trajectory import PER_RUN, Trajectory
 
 if TYPE_CHECKING:
     from odesim.activations.catalogue import Activation
@@ -128,7 +128,7 @@ def _ends(trajectory: Trajectory) -> Trajectory:
     T = alive.shape[-1]
     last = T - 1 - np.argmax(alive[..., ::-1], axis=-1)
     rows: dict[str, Any] = {}
-    for name in ("risk", "m", "a", "b", "Q", "q"):
+    for name in PER_RUN:
         value = getattr(trajectory, name)
         if value is not None:
             axis = last.ndim
@@ -137,9 +137,7 @@ def _ends(trajectory: Trajectory) -> Trajectory:
             rows[name] = np.concatenate([np.take(value, [0], axis=axis), end], axis=axis)
     steps = np.array([0, max(int(trajectory.steps[-1]), 1)])
     time = np.array([0.0, trajectory.time[-1]])
-    return replace(
-        trajectory, steps=steps, time=time, **rows, noise_rate=None, noise_gauge=None, events={}, at_events={}
-    )
+    return replace(trajectory, steps=steps, time=time, **rows, events={}, at_events={})
 
 
 def _median(values: Array) -> float | None:

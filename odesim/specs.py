@@ -14,9 +14,9 @@ from odesim.activations.catalogue import activation_named
 from odesim.checks import InputError
 from odesim.integrate.grids import LARGEST_STEP, SPACINGS
 from odesim.laws import LAWS
-from odesim.network import SCALINGS, SECOND_LAYER_LAWS
+from odesim.network import FIRST_LAYER_LAWS, SCALINGS, SECOND_LAYER_LAWS
 from odesim.plateaus import PlateauRule
-from odesim.training import GEOMETRIES, LOSSES, REUSES, Phase, Training, TwoRadii
+from odesim.training import GEOMETRIES, LOSSES, REUSES, Phase, Training, TwoRadii, one_by_one
 
 DEFAULT_ETA_D = 0.05
 
@@ -133,6 +133,12 @@ class NetworkSpec(_Table):
     second_layer_law: str = option(
         "signs", "or uniform on [-A, A]", flag="--second-layer-law", choices=SECOND_LAYER_LAWS
     )
+    first_layer: str | None = option(
+        None,
+        "first layer normal of variance 1/d, or +-1/sqrt(d) (default: gaussian, for --dynamics layerwise signs)",
+        flag="--first-layer",
+        choices=FIRST_LAYER_LAWS,
+    )
     scaling: str | None = option(
         None,
         "f = sum a sigma, or 1/N of it with steps without 1/N (default: plain, for --dynamics mean_field mean_field)",
@@ -167,6 +173,9 @@ class TrainingSpec(_Table):
     rho: float | None = option(
         None, "inner step size of --reuse extragradient or sam (default: eta)", flag="--rho", low=0.0, strict=True
     )
+    steps1: int | None = option(
+        None, "steps of the first layer alone; from then on the second layer alone is trained", flag="--steps1", low=1
+    )
     schedule: tuple[Phase, ...] = option(
         (), "phases of the step sizes: tables with until, rate, w, a, b", read=_schedule, kind="tables"
     )
@@ -177,6 +186,8 @@ class TrainingSpec(_Table):
             raise InputError(
                 f"training.eta={self.eta:g} and training.eta_d={self.eta_d:g} set the same number; give one"
             )
+        if self.steps1 is not None and self.schedule:
+            raise InputError(f"training.steps1={self.steps1} and training.schedule set the same phases; give one")
         if self.eta is None and self.eta_d is None:
             object.__setattr__(self, "eta_d", DEFAULT_ETA_D)
 
@@ -193,7 +204,7 @@ class TrainingSpec(_Table):
             loss=self.loss,
             decay_w=self.decay_w,
             decay_a=self.decay_a,
-            schedule=self.schedule,
+            schedule=self.schedule if self.steps1 is None else one_by_one(self.steps1),
             reuse=self.reuse,
             rho=self.rho,
         )

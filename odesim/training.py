@@ -184,6 +184,39 @@ class Training:
                     f"training.rho={self.rho:g} has no inner step in reuse={self.reuse!r}; use {' or '.join(INNER)}"
                 )
 
+    @classmethod
+    def layerwise(
+        cls,
+        *,
+        eta1: float,
+        eta2: float,
+        steps1: int,
+        r: float,
+        delta: float,
+        decay: float = 0.0,
+        noise: float = 0.0,
+        loss: str = "square",
+    ) -> Training:
+        """Return the training of Algorithm 1 of Abbe, Boix-Adserà & Misiakiewicz 2023, which `Layerwise` follows.
+
+        Until step ``steps1`` only w moves, by steps of ``eta1`` under ``TwoRadii(r, delta)``; from then on only a, by
+        steps of ``eta2`` with the weight decay ``decay``. Flow time is the sum of ``eta1`` over the steps of both.
+
+        Raises
+        ------
+        InputError
+            For a value that is out of bounds, by the name of the field of a `Training` that takes it.
+        """
+        return cls(
+            eta=eta1,
+            eta_a=eta2,
+            noise=noise,
+            geometry=TwoRadii(r, delta),
+            loss=loss,
+            decay_a=decay,
+            schedule=one_by_one(steps1),
+        )
+
     @property
     def rate_a(self) -> float:
         """Step size of the second layer, the default resolved."""
@@ -260,6 +293,11 @@ class Training:
             if value not in choices:
                 listed = " or ".join(repr(choice) for choice in choices)
                 raise checks.InputError(f"training.{name}={value!r} is unknown to {who}; use {listed}")
+
+
+def one_by_one(steps1: int) -> tuple[Phase, ...]:
+    """Return the schedule by which w moves alone until step ``steps1``, and a alone from then on."""
+    return Phase(until=steps1, a=0.0, b=0.0), Phase(w=0.0, b=0.0)
 
 
 def _check_schedule(schedule: tuple[Phase, ...]) -> None:

@@ -48,11 +48,11 @@ _TEXTS = {
     Status.DISK_FULL: "the checkpoint could not be written and the one before is untouched; free the disk and resume",
 }
 
-_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2, "noise_rate": 2, "noise_gauge": 2}
+_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2, "noise_rate": 2, "noise_gauge": 2, "strays": 2}
 PER_RUN = tuple(_AXES)
 """Fields with the axis of runs, where there is one."""
 
-_OPTIONAL = ("b", "Q", "q", "noise_rate", "noise_gauge")
+_OPTIONAL = ("b", "Q", "q", "noise_rate", "noise_gauge", "strays")
 _EVENT, _AT = "event_", "at_"
 
 
@@ -92,6 +92,8 @@ class Trajectory:
         Growth of m_jr² by SGD's noise per unit of flow time, (eta d) Γ_jj; flows only.
     noise_gauge : array (..., T, N), optional
         ν_j, the integral of ``noise_rate`` over the flow time, where the flow integrates it along with its state.
+    strays : array (..., T, N), optional
+        Number of coordinates off the support that a neuron has released under two radii; `Layerwise` only.
     events : dict of arrays (..., any)
         Times at which something happened, NaN for never: ``release`` (..., N, P) under two radii, and what
         ``run(events=)`` asked for, such as ``risk_below_0_3`` (...). A file holds them as ``event_release``.
@@ -125,6 +127,7 @@ class Trajectory:
     message: str | tuple[str, ...] = ""
     noise_rate: Floats | None = None
     noise_gauge: Floats | None = None
+    strays: Floats | None = None
     events: Mapping[str, Floats] = field(default_factory=dict)
     at_events: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
     kind: str = ""

@@ -58,6 +58,11 @@ ESCAPE = "test_stationary.py::test_the_plateau_of_a_leap_of_two_and_its_escape"
 CUBIC = "test_stationary.py::test_a_leap_of_three_from_zero_overlaps_has_no_rate"
 TEXTBOOK = "test_right_hand_side.py::test_the_jacobian_is_that_of_the_formulas_by_complex_steps"
 
+WRITTEN = "test_layerwise.py::test_every_step_is_that_of_the_algorithm_as_it_is_written"
+LAYERED = "test_layerwise.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-plain-gaussian]"
+BEYOND = "test_layerwise.py::test_a_start_beyond_r_is_released_by_the_first_step_and_not_before"
+RIDGE = "test_ridge.py::test_"
+
 RESUMED = "test_checkpoints.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits"
 
 MUTANTS = [
@@ -1329,5 +1334,195 @@ MUTANTS = [
         "(steps, seeds)",
         "test_checkpoints.py::test_fingerprints_tell_functions_and_geometries_apart_and_nothing_else",
         "another seed taken for the same",
+    ),
+    # ---- the layerwise algorithm and ridge
+    Mutant(
+        "sgd/_layerwise.py",
+        "keep[j] = (1.0 - c[j] * rho[j]) * scale[j]",
+        "keep[j] = scale[j]",
+        WRITTEN,
+        "the gradient not projected",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "scale[j] = 1.0 / math.sqrt(squares) if",
+        "scale[j] = 1.0 if",
+        LAYERED,
+        "the unreleased not rescaled",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "w[i] = clipped(w[i], delta)",
+        "w[i] = w[i]",
+        WRITTEN,
+        "clipped only a step after the release",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "w[i] = clipped(aside.w[k] + T(c) * x[i], T(delta))",
+        "w[i] = aside.w[k] + T(c) * x[i]",
+        LAYERED,
+        "released weights not clipped",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "rest += np.float64(w[i]) * np.float64(new[i])",
+        "rest += 0.0",
+        LAYERED,
+        "released weights left out of the forward pass",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "x[i] = aside.x[k]",
+        "x[i] = T(0)",
+        LAYERED,
+        "the next neuron sees zeros in the sample",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "keep, c = 1.0, 0.0  # once",
+        "keep, c = 1.0, c  # once",
+        WRITTEN,
+        "a release moves its neuron twice",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "released.when[j, i] = step",
+        "released.when[j, i] = step - 1",
+        WRITTEN,
+        "released a step too early",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "edge = r if done > 0 else np.nan",
+        "edge = r",
+        BEYOND,
+        "released by the start, not by a step",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "edge = r if done > 0 else np.nan",
+        "edge = r if done > 0 else np.inf",
+        "test_layerwise_runs.py::test_a_poisoned_weight_is_found_at_once[V-1-inf-erf-float64]",
+        "an infinite weight released and clipped",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "w[which[k]] = aside[k]",
+        "w[which[k]] = aside[0]",
+        LAYERED,
+        "released weights mixed up in the output",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "a[j] = kept * a[j] + push * s[j]",
+        "a[j] = a[j] + push * s[j]",
+        LAYERED,
+        "no decay of the second layer",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "if done == 0 or step % GROUP == 0:\n            draw(seed, step // GROUP,",
+        "if step % GROUP == 0:\n            draw(seed, step // GROUP,",
+        "test_layerwise_runs.py::test_the_length_of_kernel_calls_changes_no_bit[float64-gaussian]",
+        "a call in the middle of a group sees no sample",
+    ),
+    Mutant(
+        "sgd/_layerwise.py",
+        "if not size <= bound:",
+        "if size > bound:",
+        "test_layerwise_runs.py::test_a_poisoned_weight_is_found_at_once[a-2-nan-erf-float64]",
+        "NaN passes the bound",
+    ),
+    Mutant(
+        "sgd/layerwise.py",
+        "self.state.step < row.stop",
+        "self.state.step <= row.stop",
+        WRITTEN,
+        "phases end a step late",
+    ),
+    Mutant(
+        "sgd/layerwise.py",
+        "(released.when >= 0).sum(axis=1)",
+        "(released.when > 1).sum(axis=1)",
+        WRITTEN,
+        "a coordinate of the support counted as a stray",
+    ),
+    Mutant(
+        "sgd/layerwise.py",
+        'released.number[:], released.when[:] = arrays["number"], arrays["when"]',
+        'released.when[:] = arrays["when"]',
+        RESUMED + "[layerwise]",
+        "what was released is kept again after resuming",
+    ),
+    Mutant(
+        "sgd/layerwise.py",
+        "job.training.time_at(np.maximum(release, 0.0))",
+        "release",
+        WRITTEN,
+        "steps in place of flow time",
+    ),
+    Mutant(
+        "sgd/layerwise.py",
+        "elif row.a > 0 and state.step == row.start:",
+        "elif row.a > 0:",
+        "test_layerwise_runs.py::test_ridge_is_solved_once",
+        "ridge solved in every call",
+    ),
+    Mutant(
+        "sgd/_second_layer.py",
+        "pair_sums(act, YES, two, second,",
+        "pair_sums(act, YES, two, bias,",
+        RIDGE + "moments_are_those_of_the_risk",
+        "biases as the second layer",
+    ),
+    Mutant(
+        "sgd/_second_layer.py",
+        "u[j] += m[j, r] * z[i, r]",
+        "u[j] += m[j, r]",
+        RIDGE + "moments_are_those_of_the_risk",
+        "one corner for all",
+    ),
+    Mutant(
+        "sgd/_second_layer.py",
+        "(floor if l == j else 0.0)",
+        "floor",
+        RIDGE + "equations_are_solved",
+        "the penalty on all entries",
+    ),
+    Mutant(
+        "sgd/_second_layer.py",
+        "total -= A[k, j] * x[k]",
+        "total -= A[j, k] * x[k]",
+        RIDGE + "equations_are_solved",
+        "the factor in place of its transpose",
+    ),
+    Mutant(
+        "sgd/second_layer.py",
+        "(sums.C - sums.ka)[:N]",
+        "sums.C[:N]",
+        RIDGE + "a_teacher_is_fitted_by_the_same_and_by_other_neurons",
+        "a teacher's units without weight",
+    ),
+    Mutant(
+        "sgd/second_layer.py",
+        "max(decay, least)",
+        "decay",
+        RIDGE + "a_penalty_below_the_accuracy_of_the_moments_counts_as_that",
+        "singular equations",
+    ),
+    Mutant(
+        "ridge_fit.py",
+        "number / net.unit)",
+        "number)",
+        RIDGE + "no_other_second_layer_is_better",
+        "the plain penalty in mean-field scaling",
+    ),
+    Mutant(
+        "network.py",
+        "np.copysign(1.0, W)",
+        "abs(np.copysign(1.0, W))",
+        "test_layerwise_runs.py::test_a_first_layer_of_signs_changes_nothing_else_of_the_draw",
+        "all signs positive",
     ),
 ]

@@ -21,17 +21,20 @@ from odesim.seeds import seed_sequence
 from odesim.sgd import batch, full, keeper, limits
 from odesim.sgd.full import SGD
 from odesim.sgd.keeper import Keeper
+from odesim.sgd.layerwise import Layerwise
 from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii
 from odesim.trajectory import Status
 
-FIELDS = ("risk", "m", "a", "b", "Q", "status")
+FIELDS = ("risk", "m", "a", "b", "Q", "strays", "status")
 STAIRS = Target.parse("z1 + z1*z2")
 SIGNS = Target.parse("z1 + z1*z2", data="boolean")
 PLAIN = Training(eta=0.02)
 ALL = Training(
     eta=0.02, eta_b=0.01, noise=0.1, decay_w=0.5, decay_a=0.1, schedule=(Phase(until=777, rate=0.5), Phase(a=2.0))
 )
+TWO_RADII = Training.layerwise(eta1=0.05, eta2=0.01, steps1=1333, r=0.5, delta=0.8, decay=0.1, noise=0.1)
+LAYERWISE = {"dynamics": Layerwise, "training": TWO_RADII, "first_layer": "signs", "biases": 0.5}
 CASES = {
     "gaussian": {},
     "boolean": {"target": SIGNS, "dtype": "float32"},
@@ -44,11 +47,17 @@ CASES = {
     "batches": {"training": dataclasses.replace(ALL, batch=3), "biases": 0.5, "dtype": "float32"},
     "sliced batches": {"training": Training(eta=0.02, batch=70, reuse="twice", geometry="sphere"), "target": SIGNS},
     "diverging": {"training": Training(eta=0.02, schedule=(Phase(until=1500), Phase(rate=200.0)))},
+    "layerwise": LAYERWISE,
+    "layerwise boolean": LAYERWISE | {"target": SIGNS, "dtype": "float32"},
+    "layerwise ridge": LAYERWISE | {"second_phase": "ridge"},
 }
 
 
-def make_job(target=STAIRS, width=3, dim=9, seeds=3, training=PLAIN, biases=0.0, steps=(0, 3, 401, 1202, 2000), **keep):
-    network = Network.random(target, width=width, dim=dim, biases=biases, rng=1)
+def make_job(
+    target=STAIRS, width=3, dim=9, seeds=3, training=PLAIN, biases=0.0, first_layer="gaussian",
+    steps=(0, 3, 401, 1202, 2000), **keep,
+):  # fmt: skip
+    network = Network.random(target, width=width, dim=dim, biases=biases, first_layer=first_layer, rng=1)
     return Job(target, network, training, np.array(steps), seeds, seed_sequence(5), **keep)
 
 
@@ -57,6 +66,8 @@ def same(one, other):
     for name in FIELDS:
         left, right = getattr(one, name), getattr(other, name)
         assert (left is None and right is None) or left.tobytes() == right.tobytes(), name
+    assert one.events.keys() == other.events.keys()
+    assert all(times.tobytes() == other.events[name].tobytes() for name, times in one.events.items())
 
 
 @pytest.fixture
@@ -79,7 +90,8 @@ def stopped_after(job, looks):
 @pytest.mark.parametrize("case", CASES)
 def test_stopped_and_resumed_again_and_again_gives_the_same_bits(case, kept, monkeypatch):
     options = dict(CASES[case])
-    dynamics = SGD(dtype=options.pop("dtype", "float64"), threads=2)
+    own = {name: options.pop(name) for name in ("dtype", "second_phase") if name in options}
+    dynamics = options.pop("dynamics", SGD)(**own, threads=2)
     job = make_job(**options)
     whole = dynamics.simulate(job)
     monkeypatch.setattr(full, "_steps_a_call", lambda network: 52)
@@ -295,6 +307,7 @@ def _refused(monkeypatch, job, memory):
     ("words", "message"),
     [
         (["--checkpoint", "run.ckpt"], "OverlapFlow keeps no checkpoints, being quick to run again; leave"),
+        (["--dynamics", "layerwise", "--resume"], "run.resume needs the file to go on from; give run.checkpoint (--ch"),
         (["--dynamics", "sgd", "--resume"], "run.resume needs the file to go on from; give run.checkpoint (--ch"),
         (["--dynamics", "sgd", "--checkpoint", "run.ckpt", "--resume"], "run.ckpt is altered or was not written by"),
     ],

@@ -15,9 +15,9 @@ ROOMS = [
     "_jit", "_packs", "_lines", "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations",
     "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
     "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
-    "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "runner",
-    "passages", "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison",
-    "simulation", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
+    "flows", "sgd", "menu", "resolve", "rebuild", "ridge_fit", "spectrum", "stationary", "escapes", "outlook",
+    "forecast", "runner", "passages", "_searching", "searching", "alignment", "network_series", "observables",
+    "plateaus", "comparison", "simulation", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

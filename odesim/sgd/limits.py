@@ -67,9 +67,17 @@ def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     job.training.need("SGD", geometry=("free", "sphere"))
     if job.training.batch == math.inf:
         raise checks.InputError("training.batch=inf is unknown to SGD, which draws its samples; use a number of them")
+    check_start(job, "SGD")
+    check_memory(job, dtype, threads)
+    if job.training.geometry == "sphere":
+        check_sphere(job)
+
+
+def check_start(job: Job, who: str) -> None:
+    """Refuse a network that the dynamics ``who`` cannot train, or whose risk cannot be had."""
     if job.network.weights is None:
         raise checks.InputError(
-            "network.weights=None, but SGD trains the weights themselves; "
+            f"network.weights=None, but {who} trains the weights themselves; "
             "use Network.random(...) or Network.from_weights(...)"
         )
     if job.network.m.shape[1] != job.target.P:
@@ -77,9 +85,6 @@ def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             f"network.m has {job.network.m.shape[1]} support coordinates, the target {job.target.P}; "
             "draw the network for this target"
         )
-    check_memory(job, dtype, threads)
-    if job.training.geometry == "sphere":
-        check_sphere(job)
     start = job.network
     risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
 
@@ -98,8 +103,8 @@ def check_sphere(job: Job) -> None:
         )
 
 
-def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse, before anything is allocated, what may not fit."""
+def check_memory(job: Job, dtype: np.dtype[Any], threads: int, beside: int = 0) -> None:
+    """Refuse, before anything is allocated, what may not fit; ``beside`` bytes more for each run in a thread."""
     memory = physical_memory()
     N, P, training = job.network.width, job.target.P, job.training
     copies, group, rows = 2, 2 * GROUP, PAIR  # an output step may be seen ahead, on a copy
@@ -111,7 +116,7 @@ def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     samples = columns * (2 * GROUP * 4 + group * dtype.itemsize)  # words beside them
     kept = job.checkpoint is not None  # a copy of all that is written
     weights = (copies + kept) * rows * columns * dtype.itemsize
-    need = threads * (weights + samples) + 8 * (1 + kept) * job.seeds * job.steps.size * row
+    need = threads * (weights + samples + beside) + 8 * (1 + kept) * job.seeds * job.steps.size * row
     if memory and need > MEMORY_SHARE * memory:
         raise checks.InputError(
             f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "
