@@ -128,7 +128,7 @@ def _ends(trajectory: Trajectory) -> Trajectory:
     T = alive.shape[-1]
     last = T - 1 - np.argmax(alive[..., ::-1], axis=-1)
     rows: dict[str, Any] = {}
-    for name in ("risk", "m", "a", "b", "Q", "q"):
+    for name in ("risk", "risk_se", "m", "a", "b", "Q", "q"):
         value = getattr(trajectory, name)
         if value is not None:
             axis = last.ndim

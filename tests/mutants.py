@@ -38,6 +38,7 @@ PHILOX = "test_random.py::test_philox_gives_the_published_answers"
 WORDS = "test_random.py::test_words_are_philox_of_coordinate_step_and_stream"
 NORMALS = "test_random.py::test_samples_are_box_muller_of_those_words"
 LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
+LOSSES = "test_sgd_sampled.py::test_losses_are_the_literal_formula"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
 CALLS = "test_sgd_bits.py::test_the_length_of_kernel_calls_changes_no_bit[float64-plain]"
 EVERYTHING = "test_sgd.py::test_long_runs_with_everything_stay_with_the_twin"
@@ -1205,6 +1206,27 @@ MUTANTS = [
         RESUMED + "[everything]",
         "biases start again",
     ),
+    Mutant("sgd/_sampled.py", "np.uint32(2)", "np.uint32(0)", LOSSES, "tested on what it was trained on"),
+    Mutant("sgd/_sampled.py", "q2 += g * x2[i]", "q2 += f * x2[i]", LOSSES, "rows swapped in one product"),
+    Mutant("sgd/_sampled.py", "scale * lam[j] + b[j]", "lam[j] + b[j]", LOSSES, "scale of W left out"),
+    Mutant("sgd/_sampled.py", "h[t % GROUP]", "h[0]", LOSSES, "one label for four inputs"),
+    Mutant(
+        "sgd/_sampled.py",
+        "for t in range(0, BLOCK, GROUP)",
+        "for t in range(0, GROUP, GROUP)",
+        LOSSES,
+        "half a block undrawn",
+    ),
+    Mutant("sgd/_sampled.py", "0.5 * error * error", "error * error", LOSSES, "MSE for the risk"),
+    Mutant(
+        "sgd/_sampled.py",
+        "total += np.float64(w[i]) * np.float64(w[i])",
+        "total += w[i] * w[i]",
+        "test_sgd_sampled.py::test_norms_are_sums_in_double_precision[float32]",
+        "norms lose half their digits",
+    ),
+    Mutant("sgd/sampled.py", "_replace(noise=0.0)", "_replace(noise=1.0)", LOSSES, "label noise in the risk"),
+    Mutant("sgd/sampled.py", "ddof=1)) / math.sqrt", "ddof=1)) * math.sqrt", LOSSES, "error grows with the inputs"),
     Mutant(
         "sgd/ensemble.py",
         "record.rows, rows)",

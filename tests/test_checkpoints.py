@@ -25,7 +25,7 @@ from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii
 from odesim.trajectory import Status
 
-FIELDS = ("risk", "m", "a", "b", "Q", "status")
+FIELDS = ("risk", "risk_se", "m", "a", "b", "Q", "status")
 STAIRS = Target.parse("z1 + z1*z2")
 SIGNS = Target.parse("z1 + z1*z2", data="boolean")
 PLAIN = Training(eta=0.02)
@@ -38,6 +38,7 @@ CASES = {
     "everything": {"training": ALL, "biases": 0.5, "dtype": "float32"},
     "wide": {"width": limits.MAX_WIDTH_OF_Q + 1},
     "one seed": {"seeds": 1},
+    "sampled": {"test_samples": 50, "target": SIGNS, "width": limits.MAX_WIDTH_OF_Q + 1},
     "diverging": {"training": Training(eta=0.02, schedule=(Phase(until=1500), Phase(rate=200.0)))},
 }
 
@@ -74,7 +75,8 @@ def stopped_after(job, looks):
 @pytest.mark.parametrize("case", CASES)
 def test_stopped_and_resumed_again_and_again_gives_the_same_bits(case, kept, monkeypatch):
     options = dict(CASES[case])
-    dynamics = SGD(dtype=options.pop("dtype", "float64"), threads=2)
+    kinds = {name: options.pop(name) for name in ("dtype", "test_samples") if name in options}
+    dynamics = SGD(threads=2, **kinds)
     job = make_job(**options)
     whole = dynamics.simulate(job)
     monkeypatch.setattr(full, "_steps_a_call", lambda network: 52)

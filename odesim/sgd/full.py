@@ -20,6 +20,7 @@ from odesim.sgd._random import GROUP
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
 from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
 from odesim.sgd.mixed import risk
+from odesim.sgd.sampled import Sampler, inputs_for, norms
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.trajectory import Status, Trajectory
@@ -49,21 +50,29 @@ class SGD:
         overlaps are float64 in both; the samples are the same in both, of float32 resolution.
     threads : int, optional
         Seeds that run at a time; default all, up to the number of cores. It does not change the results.
+    test_samples : int, optional
+        Sample the risk on this many test inputs of the run's own, the same at every row, and record its standard
+        error in ``risk_se``. By default the risk is exact (for Boolean data up to O(1/d)), and sampled on 16384 inputs
+        where that is too dear: Boolean targets of more than 10 coordinates, or above a million pairs of neurons, N²/2,
+        times 2^P for Boolean data.
 
     Raises
     ------
     InputError
-        For another dtype or a number of threads below 1.
+        For another dtype, a number of threads below 1 or of test samples below 2.
     """
 
     keeps_checkpoints: ClassVar[bool] = True
     dtype: str = "float64"
     threads: int | None = None
+    test_samples: int | None = None
 
     def __post_init__(self) -> None:
         checks.choice("dtype", self.dtype, ("float64", "float32"))
         if self.threads is not None:
             checks.integer("threads", self.threads, low=1, remedy="leave it out for one a core")
+        if self.test_samples is not None:
+            checks.integer("test_samples", self.test_samples, low=2, remedy="leave it out for the exact risk")
 
     def simulate(self, job: Job) -> Trajectory:
         """Train once for every data seed and record risk and overlaps at ``job.steps``.
@@ -78,12 +87,13 @@ class SGD:
             dynamics does not know, the risk of this network cannot be had or the memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
-        check(job, dtype, threads)
+        inputs = inputs_for(job, self.test_samples)
+        check(job, dtype, threads, inputs)
         shared = _shared(job)
         ensemble = Ensemble(
             job,
-            lambda index: _Walk(job, _State.start(job.network, dtype), (_seed(job, index), *shared)),
-            shapes(job),
+            lambda index: _Walk(job, _State.start(job.network, dtype), (_seed(job, index), *shared), inputs),
+            shapes(job, inputs),
         )
         ensemble.run(threads)
         return ensemble.trajectory("SGD")
@@ -124,6 +134,8 @@ class _Walk:
     job: Job
     state: _State
     constants: tuple[Any, ...]
+    inputs: int = 0
+    """Test inputs on which the risk is sampled; 0 where it is exact."""
 
     @property
     def step(self) -> int:
@@ -144,8 +156,8 @@ class _Walk:
         return Look(status, state.step, self._values(state) if status == Status.DONE else {})
 
     def finish(self, rows: Mapping[str, Array]) -> None:
-        """With Q kept, the risks are quicker found all at once."""
-        if "Q" in rows:
+        """With Q kept, exact risks are quicker found all at once."""
+        if "Q" in rows and not self.inputs:
             rows["risk"][:] = risk(self.job, *(rows[name] for name in ("m", "Q", "a", "b")))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -166,22 +178,38 @@ class _Walk:
         state.step, state.scale = int(arrays["step"]), float(arrays["scale"])
 
     def _values(self, state: _State) -> dict[str, Array]:
-        N = self.job.network.width
-        m, Q = np.empty((N, self.job.target.P)), np.empty((N, N))
-        kernels.overlaps(state.W, m, Q)
+        network, N = self.job.network, self.job.network.width
+        m, values = np.empty((N, self.job.target.P)), {"a": state.a[:N] / network.unit, "b": state.b[:N].copy()}
+        if self.inputs and N > MAX_WIDTH_OF_Q:
+            values["q"] = state.scale**2 * norms(state.W, m)
+        else:
+            Q = np.empty((N, N))
+            kernels.overlaps(state.W, m, Q)
+            Q *= state.scale**2
+            values["Q"], values["q"] = Q, np.diagonal(Q)
+        values["m"] = m
         m *= state.scale
-        Q *= state.scale**2
-        values = {"m": m, "Q": Q, "a": state.a[:N] / self.job.network.unit, "b": state.b[:N].copy()}
-        if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
-            values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], values["b"])}
+        if self.inputs or N > MAX_WIDTH_OF_Q:
+            values |= self._risk(state, values)
         return values
 
+    def _risk(self, state: _State, values: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the risk of finite weights."""
+        if not all(np.isfinite(value).all() for value in values.values()):
+            return {}
+        if not self.inputs:
+            return {"risk": risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))}
+        seed, act, _, _, source = self.constants
+        sampled = Sampler(self.inputs, seed, act, source)
+        found = sampled.risk(state.W, state.scale, state.a, state.b, self.job.network.dim)
+        return dict(zip(("risk", "risk_se"), found, strict=True))
 
-def shapes(job: Job) -> dict[str, tuple[int, ...]]:
+
+def shapes(job: Job, inputs: int = 0) -> dict[str, tuple[int, ...]]:
     """Return what a run of the whole network records, each with the shape of one row."""
     N, P = job.network.width, job.target.P
     gram = {"q": (N,)} if N > MAX_WIDTH_OF_Q else {"Q": (N, N)}
-    return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **gram}
+    return {"risk": (), **({"risk_se": ()} if inputs else {}), "m": (N, P), "a": (N,), "b": (N,), **gram}
 
 
 def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:

@@ -32,8 +32,8 @@ def padded_shape(network: Network) -> tuple[int, int]:
     return padded(network.width, 2), padded(network.dim, ROW_PADDING)
 
 
-def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse what this dynamics cannot run."""
+def check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0) -> None:
+    """Refuse what this dynamics cannot run; ``inputs`` is 0 where its risk is exact."""
     job.training.need("SGD", geometry=("free",), batch=(1,), reuse=("none",))
     if job.network.weights is None:
         raise checks.InputError(
@@ -46,8 +46,9 @@ def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             "draw the network for this target"
         )
     check_memory(job, dtype, threads)
-    start = job.network
-    risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
+    if not inputs:
+        start = job.network
+        risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
 
 
 def check_memory(job: Job, dtype: np.dtype[Any], threads: int) -> None:
