@@ -16,6 +16,7 @@ from odesim.comparison import Comparison, compare
 from odesim.complexity import LeapPath, leap_path
 from odesim.config import Config
 from odesim.forecast import resolvability
+from odesim.memory import Memory
 from odesim.network import Network
 from odesim.observables import lessons
 from odesim.outlook import Resolvability
@@ -64,6 +65,15 @@ class Experiment(Config):
         network = Network.random(target, **options, rng=self.runs.rng)
         training = self.training.rates(self.network.dim, freeze_a=kind == "correlation")
         return Start(target, leap_path(target), network, training, blocked_terms(target, network, training))
+
+    def memory(self, checkpoint: bool = False) -> Memory:
+        """Return what the SGD runs of this experiment will need, before anything is drawn; see `SGD.memory`."""
+        from odesim.sgd.limits import Sizes, needed
+
+        target, spec = Target.parse(self.target.expression, data=self.target.data), self.runs
+        sizes = Sizes(self.network.width, self.network.dim, target.P, spec.seeds, spec.points)
+        own = dict(self.dynamics.options) if self.dynamics.name == "sgd" else {}
+        return needed(sizes, target.data, checkpoint, spec.dtype, own.get("threads"), own.get("test_samples"))
 
     @cached_property
     def outlook(self) -> Resolvability:

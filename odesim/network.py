@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odesim import checks, seeds
+from odesim import checks, memory, seeds
 from odesim.activations.activation import Activation
 from odesim.activations.catalogue import activation_named
 from odesim.targets.series import Target
@@ -16,6 +16,11 @@ from odesim.targets.teacher import TeacherTarget
 
 SCALINGS = ("plain", "mean_field")
 SECOND_LAYER_LAWS = ("signs", "uniform")
+DRAWN = 17
+"""Bytes a weight while they are drawn: as drawn, in order, and whether each is finite."""
+REMEDY = "lower network.width or network.dim"
+LATER: Any = None
+"""Stands for an R that nobody has asked for yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +36,8 @@ class Network:
     m : array (N, P)
         Overlaps of the neurons with the support coordinates, m_jr = w_jr.
     R : array (N, N)
-        Gram matrix of the residuals v_j = w_j minus its support part; Q = m m^T + R.
+        Gram matrix of the residuals v_j = w_j minus its support part; Q = m m^T + R. Of a network with weights it is
+        computed when it is first asked for, and refused where it does not fit into memory.
     a, b : arrays (N,)
         Second layer, in the network's scaling, and biases.
     scaling : {"plain", "mean_field"}
@@ -66,6 +72,14 @@ class Network:
     def plain_a(self) -> NDArray[np.float64]:
         """Second layer (N,) of the same function without 1/N."""
         return self.unit * self.a
+
+    @property
+    def residual_norms(self) -> NDArray[np.float64]:
+        """‖v_j‖² (N,), the diagonal of R, for which R itself is not needed."""
+        if self.weights is None:
+            return np.diagonal(self.R).copy()
+        v = self.weights[:, self.m.shape[1] :]
+        return np.einsum("ji,ji->j", v, v)
 
     @property
     def has_biases(self) -> bool:
@@ -104,12 +118,16 @@ class Network:
         scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
         radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
         normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
-        W = normals.standard_normal((dim, width)).T / np.sqrt(dim)
         law = checks.choice("network.second_layer_law", second_layer_law, SECOND_LAYER_LAWS)
         draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
         signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
         b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
-        return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
+        what = f"network.width={width} with network.dim={dim}"
+        memory.refuse(what, DRAWN * width * dim, REMEDY)
+        with memory.named(what, REMEDY):
+            W = normals.standard_normal((dim, width)).T
+            W /= np.sqrt(dim)
+            return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
 
     @classmethod
     def ensemble(cls, target: Target | TeacherTarget, count: int, *, rng: Any = 0, **options: Any) -> list[Network]:
@@ -154,8 +172,7 @@ class Network:
         second = checks.array("network.a", a, (width,))
         bias = np.zeros(width) if b is None else checks.array("network.b", b, (width,))
         kind = activation if isinstance(activation, Activation) else activation_named(activation)
-        v = W[:, target.P :]
-        return cls(dim, kind, W[:, : target.P].copy(), v @ v.T, second, bias, W, scaling)
+        return cls(dim, kind, W[:, : target.P].copy(), LATER, second, bias, W, scaling)
 
     @classmethod
     def from_overlaps(
@@ -188,6 +205,26 @@ class Network:
         kind = activation if isinstance(activation, Activation) else activation_named(activation)
         R = _residual(overlaps, gram, number - P)
         return cls(number, kind, overlaps.copy(), R, second, bias, None, scaling)
+
+
+class _Residuals:
+    """R of a network: as given, or found from the weights when it is first asked for; N² numbers are many."""
+
+    def __set__(self, network: Network, value: Any) -> None:
+        network.__dict__["R"] = value
+
+    def __get__(self, network: Network | None, kind: type[Network]) -> Any:
+        if network is None:
+            return self
+        if network.__dict__["R"] is None and network.weights is not None:
+            N = network.width
+            memory.refuse(f"network.R for network.width={N}", 8 * N * N, "lower it, or run SGD(test_samples=...)")
+            v = network.weights[:, network.m.shape[1] :]
+            network.__dict__["R"] = v @ v.T
+        return network.__dict__["R"]
+
+
+Network.R = _Residuals()  # type: ignore[assignment]
 
 
 def _residual(m: NDArray[np.float64], Q: NDArray[np.float64], room: int) -> NDArray[np.float64]:

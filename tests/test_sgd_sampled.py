@@ -10,7 +10,7 @@ import pytest
 from conftest import networks, targets
 from hypothesis import given
 from scipy.stats import chi2, norm
-from test_sgd import ALL, BOOLEAN, make_job
+from test_sgd import ALL, BOOLEAN, STAIRS, make_job
 
 from odesim.checks import InputError
 from odesim.job import Job
@@ -31,7 +31,7 @@ PARITIES = Target.parse("z1 + z1*z2*z3*z4*z5 + " + "*".join(f"z{i}" for i in ran
 def sampler(job, index=0, count=4096):
     """The test inputs of one run."""
     seed, act, _, _, source = full._constants(job, index)
-    return Sampler(count, seed, act, source)
+    return Sampler.of(count, act, source).of_run(seed)
 
 
 def naive_losses(job, W, a, b, index, count):
@@ -194,14 +194,15 @@ def test_fourteen_coordinates_run(tmp_path):
         ({}, None, 0),
         ({"target": BOOLEAN, "width": 490}, None, 0),
         ({"target": BOOLEAN, "width": 510}, None, sampled.TEST_INPUTS),
-        ({"width": 1400, "dim": 3}, None, 0),
-        ({"width": 1420, "dim": 3}, None, sampled.TEST_INPUTS),
-        ({"target": PARITIES, "width": 1, "dim": 14}, None, sampled.TEST_INPUTS),
+        ({"width": 1400}, None, 0),
+        ({"width": 1420}, None, sampled.TEST_INPUTS),
+        ({"target": PARITIES, "width": 1}, None, sampled.TEST_INPUTS),
         ({}, 77, 77),
     ],
 )
 def test_the_exact_risk_is_the_default_where_it_is_affordable(options, wanted, count):
-    assert inputs_for(make_job([0, 1], **options), wanted) == count
+    target, width = options.get("target", STAIRS), options.get("width", 4)
+    assert inputs_for(target.data, target.P, width, wanted) == count
 
 
 def test_exact_runs_carry_no_error():

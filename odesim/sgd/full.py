@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from odesim import checks, seeds
 from odesim.activations.handed import act_of
 from odesim.job import Job
+from odesim.memory import Memory
 from odesim.network import Network
 from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
 from odesim.sgd._random import GROUP
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, check, padded, padded_shape
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, Sizes, check, needed, padded, padded_shape
 from odesim.sgd.mixed import risk
 from odesim.sgd.sampled import Sampler, inputs_for, norms
 from odesim.targets.series import Target
@@ -87,16 +88,37 @@ class SGD:
             dynamics does not know, the risk of this network cannot be had or the memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
-        inputs = inputs_for(job, self.test_samples)
+        inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
         check(job, dtype, threads, inputs)
         shared = _shared(job)
-        ensemble = Ensemble(
-            job,
-            lambda index: _Walk(job, _State.start(job.network, dtype), (_seed(job, index), *shared), inputs),
-            shapes(job, inputs),
-        )
+        sampler = Sampler.of(inputs, shared[0], shared[-1])
+
+        def start(index: int) -> _Walk:
+            seed = _seed(job, index)
+            return _Walk(job, _State.start(job.network, dtype), (seed, *shared), sampler and sampler.of_run(seed))
+
+        ensemble = Ensemble(job, start, shapes(job, inputs))
         ensemble.run(threads)
         return ensemble.trajectory("SGD")
+
+    def memory(
+        self,
+        *,
+        width: int,
+        dim: int,
+        coordinates: int,
+        data: str = "gaussian",
+        seeds: int = 1,
+        points: int = 300,
+        checkpoint: bool = False,
+    ) -> Memory:
+        """Say what a run will need, before anything is drawn: ``print(SGD().memory(width=100, dim=10**6, ...))``.
+
+        ``coordinates`` are the target's P, ``data`` the law of the inputs, ``points`` the rows recorded of each of
+        ``seeds`` runs; ``checkpoint`` says whether they keep one.
+        """
+        sizes = Sizes(width, dim, coordinates, seeds, points)
+        return needed(sizes, data, checkpoint, self.dtype, self.threads, self.test_samples)
 
 
 @dataclass
@@ -134,8 +156,8 @@ class _Walk:
     job: Job
     state: _State
     constants: tuple[Any, ...]
-    inputs: int = 0
-    """Test inputs on which the risk is sampled; 0 where it is exact."""
+    sampler: Sampler | None = None
+    """What samples the risk; None where it is exact."""
 
     @property
     def step(self) -> int:
@@ -157,7 +179,7 @@ class _Walk:
 
     def finish(self, rows: Mapping[str, Array]) -> None:
         """With Q kept, exact risks are quicker found all at once."""
-        if "Q" in rows and not self.inputs:
+        if "Q" in rows and self.sampler is None:
             rows["risk"][:] = risk(self.job, *(rows[name] for name in ("m", "Q", "a", "b")))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -180,7 +202,7 @@ class _Walk:
     def _values(self, state: _State) -> dict[str, Array]:
         network, N = self.job.network, self.job.network.width
         m, values = np.empty((N, self.job.target.P)), {"a": state.a[:N] / network.unit, "b": state.b[:N].copy()}
-        if self.inputs and N > MAX_WIDTH_OF_Q:
+        if self.sampler and N > MAX_WIDTH_OF_Q:
             values["q"] = state.scale**2 * norms(state.W, m)
         else:
             Q = np.empty((N, N))
@@ -189,7 +211,7 @@ class _Walk:
             values["Q"], values["q"] = Q, np.diagonal(Q)
         values["m"] = m
         m *= state.scale
-        if self.inputs or N > MAX_WIDTH_OF_Q:
+        if self.sampler or N > MAX_WIDTH_OF_Q:
             values |= self._risk(state, values)
         return values
 
@@ -197,11 +219,9 @@ class _Walk:
         """Return the risk of finite weights."""
         if not all(np.isfinite(value).all() for value in values.values()):
             return {}
-        if not self.inputs:
+        if self.sampler is None:
             return {"risk": risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))}
-        seed, act, _, _, source = self.constants
-        sampled = Sampler(self.inputs, seed, act, source)
-        found = sampled.risk(state.W, state.scale, state.a, state.b, self.job.network.dim)
+        found = self.sampler.risk(state.W, state.scale, state.a, state.b, self.job.network.dim)
         return dict(zip(("risk", "risk_se"), found, strict=True))
 
 
@@ -264,7 +284,7 @@ def _scale(network: Network, target: Target | TeacherTarget) -> float:
     Under the correlation loss nothing feeds back through f, yet weights may grow for ever where σ is not bounded;
     a run so far from its start has nothing more to tell, and ends by the same bound.
     """
-    spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + np.diagonal(network.R)) + np.abs(network.b)
+    spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + network.residual_norms) + np.abs(network.b)
     outputs = np.abs(network.plain_a) @ np.maximum(spread, 1.0)
     return float(1.0 + spread.sum() + outputs + np.sqrt(target.energy + target.constant**2))
 

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim.flows.corners import MAX_BOOLEAN
-from odesim.job import Job
 from odesim.sgd import _sampled as kernels
 from odesim.sgd._labels import Source
 
@@ -22,7 +21,7 @@ MOST_PAIRS = 1_000_000
 """Pairs of neurons, at all signs of the support, over which a row's risk is still summed: half a second at most."""
 
 
-def inputs_for(job: Job, wanted: int | None) -> int:
+def inputs_for(data: str, coordinates: int, width: int, wanted: int | None) -> int:
     """Return on how many test inputs a run's risk is sampled, 0 where it is exact.
 
     ``wanted`` is what the user asked for; None leaves it to the cost of the exact risk, a sum over the N²/2 pairs of
@@ -30,9 +29,9 @@ def inputs_for(job: Job, wanted: int | None) -> int:
     """
     if wanted is not None:
         return wanted
-    boolean, P = job.target.data == "boolean", job.target.P
-    pairs = (2.0**P if boolean else 1.0) * job.network.width**2 / 2
-    return 0 if pairs <= MOST_PAIRS and not (boolean and P > MAX_BOOLEAN) else TEST_INPUTS
+    signs = 2.0**coordinates if data == "boolean" else 1.0
+    many = data == "boolean" and coordinates > MAX_BOOLEAN
+    return TEST_INPUTS if many or signs * width**2 / 2 > MOST_PAIRS else 0
 
 
 class Sampler(NamedTuple):
@@ -42,16 +41,25 @@ class Sampler(NamedTuple):
     ----------
     number : int
         How many, M ≥ 2.
+    act, source
+        The activation, and the law of inputs and labels without noise, as kernels take them.
     seed : uint64
         Key of the run's samples.
-    act, source
-        The activation, and the law of inputs and labels, as kernels take them.
     """
 
     number: int
-    seed: np.uint64
     act: Any
     source: Source
+    seed: np.uint64 = np.uint64(0)
+
+    @classmethod
+    def of(cls, number: int, act: Any, source: Source) -> Sampler | None:
+        """Return the sampler of all runs, before they have seeds; None for no test inputs."""
+        return cls(number, act, source._replace(noise=0.0)) if number else None
+
+    def of_run(self, seed: np.uint64) -> Sampler:
+        """Return that of one run; what kernels look through stays the same object, numba types it but once."""
+        return self._replace(seed=seed)
 
     def risk(self, W: NDArray[Any], scale: float, a: Array, b: Array, dim: int) -> tuple[float, float]:
         """Return ½E[(h − f)²] of f = Σ_j a_j σ(scale · <w_j, x> + b_j), unbiased, and its standard error.
@@ -68,7 +76,7 @@ class Sampler(NamedTuple):
             d ≤ d'.
         """
         losses = np.empty(self.number)
-        kernels.losses(W, scale, a, b, dim, self.seed, self.act, self.source._replace(noise=0.0), losses)
+        kernels.losses(W, scale, a, b, dim, self.seed, self.act, self.source, losses)
         with np.errstate(over="ignore", invalid="ignore"):  # of a run that blows up
             return float(losses.mean()), float(losses.std(ddof=1)) / math.sqrt(self.number)
 
