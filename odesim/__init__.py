@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from odesim.resolve import blocked_terms as blocked_terms
     from odesim.resolve import stable_step as stable_step
     from odesim.runner import run as run
+    from odesim.schedules import group_schedule as group_schedule
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
     from odesim.sgd.full import SGD as SGD
@@ -101,6 +102,7 @@ _ROOMS = {
     "predictions": ("exponents",),
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
     "runner": ("run",),
+    "schedules": ("group_schedule",),
     "searching": ("EscapeTimes", "search_phase"),
     "sgd.full": ("SGD",),
     "staircase": ("merged_staircase",),

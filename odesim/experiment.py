@@ -63,8 +63,9 @@ class Experiment(Config):
         kind, options = self.dynamics.name, dataclasses.asdict(self.network)
         options["scaling"] = options["scaling"] or ("mean_field" if kind == "mean_field" else "plain")
         network = Network.random(target, **options, rng=self.runs.rng)
-        training = self.training.rates(self.network.dim, freeze_a=kind == "correlation")
-        return Start(target, leap_path(target), network, training, blocked_terms(target, network, training))
+        path = leap_path(target)
+        training = self.training.rates(self.network.dim, path=path, freeze_a=kind == "correlation")
+        return Start(target, path, network, training, blocked_terms(target, network, training))
 
     def memory(self, checkpoint: bool = False) -> Memory:
         """Return what the SGD runs of this experiment will need, before anything is drawn; see `SGD.memory`."""

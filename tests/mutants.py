@@ -38,6 +38,8 @@ PHILOX = "test_random.py::test_philox_gives_the_published_answers"
 WORDS = "test_random.py::test_words_are_philox_of_coordinate_step_and_stream"
 NORMALS = "test_random.py::test_samples_are_box_muller_of_those_words"
 LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
+POWERS = "test_schedules.py::test_steps_and_step_sizes_are_the_powers_of_the_theorem"
+ORDER_OF_LEAPS = "test_schedules.py::test_leaps_that_do_not_increase"
 LOSSES = "test_sgd_sampled.py::test_losses_are_the_literal_formula"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
 CALLS = "test_sgd_bits.py::test_the_length_of_kernel_calls_changes_no_bit[float64-plain]"
@@ -1227,6 +1229,9 @@ MUTANTS = [
     ),
     Mutant("sgd/sampled.py", "_replace(noise=0.0)", "_replace(noise=1.0)", LOSSES, "label noise in the risk"),
     Mutant("sgd/sampled.py", "ddof=1)) / math.sqrt", "ddof=1)) * math.sqrt", LOSSES, "error grows with the inputs"),
+    Mutant("schedules.py", "max(leap, 2) / 2", "max(leap, 1) / 2", POWERS, "leap 1 beyond the edge of stability"),
+    Mutant("schedules.py", "/ (eta * rate))", "/ eta)", POWERS, "steps counted at the first step size"),
+    Mutant("schedules.py", "later < sooner and sooner > 2", "later < sooner < 2", ORDER_OF_LEAPS, "descent let pass"),
     Mutant(
         "sgd/ensemble.py",
         "record.rows, rows)",

@@ -58,9 +58,10 @@ def check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0) -> None
 
 def check_memory(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0) -> None:
     """Refuse, before anything is allocated, what may not fit."""
-    N, d, kept = job.network.width, job.network.dim, job.checkpoint is not None
-    sizes = Sizes(N, d, job.target.P, job.seeds, job.steps.size)
-    refuse_memory(sizes, forecast(sizes, dtype.itemsize, threads, inputs, kept), physical_memory())
+    sizes = Sizes(job.network.width, job.network.dim, job.target.P, job.seeds, job.steps.size)
+    need = forecast(sizes, dtype.itemsize, threads, inputs, kept=job.checkpoint is not None).total
+    what = f"network.width={sizes.width} with network.dim={sizes.dim}, {sizes.seeds} seeds and {sizes.points} points"
+    memory.refuse(what, need, "lower one of them, dynamics.threads or use dtype='float32'", physical_memory())
 
 
 class Sizes(NamedTuple):
@@ -71,18 +72,6 @@ class Sizes(NamedTuple):
     coordinates: int
     seeds: int
     points: int
-
-
-def refuse_memory(sizes: Sizes, need: memory.Memory, there: int | None = None) -> None:
-    """Refuse a run that may not fit into the memory there is.
-
-    Raises
-    ------
-    InputError
-        With what it needs and what to lower.
-    """
-    what = f"network.width={sizes.width} with network.dim={sizes.dim}, {sizes.seeds} seeds and {sizes.points} points"
-    memory.refuse(what, need.total, "lower one of them, dynamics.threads or use dtype='float32'", there)
 
 
 def needed(
