@@ -115,19 +115,14 @@ class Network:
         """
         width = checks.integer("network.width", width, low=1, remedy="give the number of neurons")
         dim = _dimension(dim, target)
-        scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
-        radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
+        a, b = second_layer_and_biases(width, second_layer, second_layer_law, biases, rng)
         normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
-        law = checks.choice("network.second_layer_law", second_layer_law, SECOND_LAYER_LAWS)
-        draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
-        signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
-        b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
         what = f"network.width={width} with network.dim={dim}"
         memory.refuse(what, DRAWN * width * dim, REMEDY)
         with memory.named(what, REMEDY):
             W = normals.standard_normal((dim, width)).T
             W /= np.sqrt(dim)
-            return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
+            return cls.from_weights(target, W, a, b, activation=activation, scaling=scaling)
 
     @classmethod
     def ensemble(cls, target: Target | TeacherTarget, count: int, *, rng: Any = 0, **options: Any) -> list[Network]:
@@ -205,6 +200,19 @@ class Network:
         kind = activation if isinstance(activation, Activation) else activation_named(activation)
         R = _residual(overlaps, gram, number - P)
         return cls(number, kind, overlaps.copy(), R, second, bias, None, scaling)
+
+
+def second_layer_and_biases(
+    width: int, second_layer: float, law: str, biases: float, rng: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw a (N,) and b (N,) as `Network.random` does."""
+    scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
+    radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
+    checks.choice("network.second_layer_law", law, SECOND_LAYER_LAWS)
+    draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
+    signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
+    b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
+    return scale * signs, b
 
 
 class _Residuals:

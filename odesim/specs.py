@@ -70,6 +70,11 @@ class NetworkSpec(_Table):
         flag="--scaling",
         choices=SCALINGS,
     )
+    weights: str | None = option(
+        None,
+        "start weights from an npz file with W (N, d), a, b, or npy with W; what it lacks is drawn",
+        flag="--weights",
+    )
 
 
 @dataclass(frozen=True)
@@ -184,7 +189,8 @@ class RunSpec(_Table):
     spacing: str = option("log", "how they are spaced", flag="--spacing", choices=SPACINGS)
     seeds: int = option(8, "number of SGD runs, one data stream each", flag="--seeds", low=1)
     starts: int = option(1, "start networks of a flow to simulate, drawn by --rng's children", flag="--starts", low=1)
-    rng: int = option(3, "seed of the start weights and the data streams", flag="--rng", low=0)
+    rng: int = option(3, "seed of the start weights, and of the data streams", flag="--rng", low=0)
+    data_rng: int | None = option(None, "another seed for the data streams", flag="--data-rng", low=0)
     dtype: str = option("float64", "type of SGD's weights", flag="--dtype", choices=("float64", "float32"))
     finite_step: bool = option(True, "the overlap flow's finite-step term", flag="--no-finite-step")
 

@@ -14,11 +14,11 @@ PACKAGE = ROOT / "odesim"
 ROOMS = [
     "_jit", "_packs", "checks", "memory", "files", "seeds", "laws", "entries", "turns", "rotation", "activations",
     "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps",
-    "predictions", "dossier", "network", "training", "schedules", "trajectory", "events", "checkpoints", "pool",
-    "job", "ensemble", "integrate", "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes",
-    "outlook", "forecast", "runner", "passages", "_searching", "searching", "alignment", "network_series",
-    "observables", "plateaus", "comparison", "simulation", "readers", "specs", "config", "experiment", "plotting",
-    "flags", "cli", "__main__",
+    "predictions", "dossier", "network", "own_weights", "training", "schedules", "trajectory", "events",
+    "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "resolve", "rebuild", "spectrum",
+    "stationary", "escapes", "outlook", "forecast", "runner", "passages", "_searching", "searching", "alignment",
+    "network_series", "observables", "plateaus", "comparison", "simulation", "readers", "specs", "config",
+    "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {
