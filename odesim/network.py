@@ -110,8 +110,8 @@ class Network:
         Raises
         ------
         InputError
-            For a width below 1, a dim below the target's coordinates, a value that is not finite or an
-            unknown activation.
+            For a width below 1, a dim below the target's coordinates, a value that is not finite, an unknown
+            activation, or more weights than fit into memory.
         """
         width = checks.integer("network.width", width, low=1, remedy="give the number of neurons")
         dim = _dimension(dim, target)
@@ -134,12 +134,16 @@ class Network:
         Raises
         ------
         InputError
-            For a count below 1, or what `random` refuses.
+            For a count below 1, more than fits into memory, or what `random` refuses.
         """
         number = checks.integer("network.count", count, low=1, remedy="give the number of networks")
         parent = seeds.seed_sequence(rng)
-        further = (seeds.child(parent, seeds.STARTS, i) for i in range(1, number))
-        return [cls.random(target, **options, rng=one) for one in (parent, *further)]
+        first = cls.random(target, **options, rng=parent)
+        what = f"network.count={number} with network.width={first.width} and network.dim={first.dim}"
+        memory.refuse(what, 8 * number * first.width * first.dim, REMEDY)
+        with memory.named(what, REMEDY):
+            further = (seeds.child(parent, seeds.STARTS, i) for i in range(1, number))
+            return [first, *(cls.random(target, **options, rng=one) for one in further)]
 
     @classmethod
     def from_weights(

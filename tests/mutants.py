@@ -40,6 +40,9 @@ NORMALS = "test_random.py::test_samples_are_box_muller_of_those_words"
 LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
 POWERS = "test_schedules.py::test_steps_and_step_sizes_are_the_powers_of_the_theorem"
 ORDER_OF_LEAPS = "test_schedules.py::test_leaps_that_do_not_increase"
+FORECAST = "test_memory.py::test_the_forecast_is_what_is_allocated[float64-sampled-large dim]"
+CONTAINER = "test_memory.py::test_a_container_may_have_less_than_the_machine"
+UNKNOWN = "test_memory.py::test_one_unknown_limit_leaves_the_others"
 LOSSES = "test_sgd_sampled.py::test_losses_are_the_literal_formula"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
 CALLS = "test_sgd_bits.py::test_the_length_of_kernel_calls_changes_no_bit[float64-plain]"
@@ -1232,6 +1235,11 @@ MUTANTS = [
     Mutant("schedules.py", "max(leap, 2) / 2", "max(leap, 1) / 2", POWERS, "leap 1 beyond the edge of stability"),
     Mutant("schedules.py", "/ (eta * rate))", "/ eta)", POWERS, "steps counted at the first step size"),
     Mutant("schedules.py", "later < sooner and sooner > 2", "later < sooner < 2", ORDER_OF_LEAPS, "descent let pass"),
+    Mutant(
+        "sgd/limits.py", "threads * (2 + kept)", "threads * (1 + kept)", FORECAST, "states looked ahead not counted"
+    ),
+    Mutant("memory.py", "range(len(parts) + 1)", "range(1)", CONTAINER, "only the outermost control group is asked"),
+    Mutant("memory.py", "if limit), default=0", "), default=0", UNKNOWN, "0 bytes where nothing is known"),
     Mutant(
         "sgd/ensemble.py",
         "record.rows, rows)",

@@ -50,6 +50,12 @@ def test_a_container_may_have_less_than_the_machine(groups, membership, files, w
     assert memory.physical_memory() == wanted
 
 
+def test_one_unknown_limit_leaves_the_others(groups, monkeypatch):
+    monkeypatch.setattr(memory, "_of_machine", lambda: 0)
+    groups("0::/", {"memory.max": "5000"})
+    assert memory.physical_memory() == 5000
+
+
 def test_where_the_system_says_nothing_nothing_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "MEMBERSHIP", tmp_path / "none")
     monkeypatch.setattr(memory, "_of_machine", lambda: 0)
@@ -97,6 +103,9 @@ def test_a_start_that_cannot_fit_is_refused_before_it_is_drawn(monkeypatch):
     ):
         Network.random(STAIRS, width=40, dim=800)
     assert Network.random(STAIRS, width=40, dim=700).weights.shape == (40, 700)
+    with pytest.raises(InputError, match=r"network.count=3 with network.width=40 and network.dim=700 needs 672.0 kB"):
+        Network.ensemble(STAIRS, 3, width=40, dim=700)
+    assert len(Network.ensemble(STAIRS, 2, width=40, dim=700)) == 2
 
 
 def test_weights_that_the_system_refuses_are_named(monkeypatch):
