@@ -12,6 +12,7 @@ from hypothesis import given
 from scipy.stats import chi2, norm
 from test_sgd import ALL, BOOLEAN, STAIRS, make_job
 
+from odesim import cli
 from odesim.checks import InputError
 from odesim.job import Job
 from odesim.sgd import _random, _sampled, full, sampled
@@ -245,3 +246,26 @@ def test_a_users_activation_is_sampled_too():
     job = make_job([0, 40], activation=kind)
     exact, got = SGD().simulate(job), SGD(test_samples=4000).simulate(job)
     assert (np.abs(got.risk - exact.risk) < 4 * got.risk_se).all()
+
+
+def test_the_command_line_takes_the_option(tmp_path, capsys):
+    words = [
+        "simulate",
+        "z1",
+        "--dynamics",
+        "sgd",
+        "--dim",
+        "9",
+        "--width",
+        "2",
+        "--steps",
+        "8",
+        "--out",
+        str(tmp_path),
+    ]
+    assert cli.main([*words, "--set", "dynamics.test_samples=64"]) == 0
+    assert "risk at the end: " in (shown := capsys.readouterr().out)
+    assert "on test inputs, standard error" in shown
+    assert Trajectory.load(tmp_path / "trajectory.npz").risk_se.shape[0] == 8
+    assert cli.main([*words, "--set", "dynamics.test_samples=1"]) == 2
+    assert capsys.readouterr().err.startswith("odesim: error: dynamics.test_samples=1 must be at least 2")
