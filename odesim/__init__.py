@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from odesim.ridge_fit import RidgeFit as RidgeFit
     from odesim.ridge_fit import ridge as ridge
     from odesim.runner import run as run
+    from odesim.schedules import group_schedule as group_schedule
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
     from odesim.sgd.full import SGD as SGD
@@ -105,6 +106,7 @@ _ROOMS = {
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
     "ridge_fit": ("RidgeFit", "ridge"),
     "runner": ("run",),
+    "schedules": ("group_schedule",),
     "searching": ("EscapeTimes", "search_phase"),
     "sgd.full": ("SGD",),
     "sgd.layerwise": ("Layerwise",),

@@ -91,8 +91,10 @@ class Config:
         """Return nested dicts, one a table, without the fields that are not set."""
         specs = {table: getattr(self, ATTRIBUTES.get(table, table)) for table in TABLES}
         tables = {table: dataclasses.asdict(spec) for table, spec in specs.items()}
-        phases = [_set(one) for one in tables["training"].pop("schedule")]
-        tables["training"] |= {"schedule": phases} if phases else {}
+        phases = tables["training"].pop("schedule")
+        if phases:
+            text = isinstance(phases, str)
+            tables["training"]["schedule"] = phases if text else [_set(one) for one in phases]
         tables["dynamics"] = self.dynamics.as_dict()
         return {table: _set(values) for table, values in tables.items()}
 

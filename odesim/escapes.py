@@ -69,7 +69,7 @@ def grow(target: Target, network: Network, path: LeapPath, *, sphere: bool = Fal
     from odesim.activations._moments import moments
     from odesim.activations.handed import act_of
 
-    m, q = network.m.copy(), (network.m**2).sum(axis=1) + np.diagonal(network.R)
+    m, q = network.m.copy(), (network.m**2).sum(axis=1) + network.residual_norms
     if sphere:
         m, q = m / np.sqrt(q)[:, None], np.ones_like(q)
     c = np.zeros((target.degree + 3, network.width))

@@ -16,9 +16,11 @@ from odesim.comparison import Comparison, compare
 from odesim.complexity import LeapPath, leap_path
 from odesim.config import Config
 from odesim.forecast import resolvability
+from odesim.memory import Memory
 from odesim.network import Network
 from odesim.observables import lessons
 from odesim.outlook import Resolvability
+from odesim.own_weights import OwnWeights, own_network, read_weights
 from odesim.resolve import BlockedTerm, blocked_messages, blocked_terms, stable_eta_d
 from odesim.runner import check_target, early_end, run
 from odesim.simulation import Findings, examine
@@ -47,7 +49,7 @@ class Experiment(Config):
 
     @cached_property
     def start(self) -> Start:
-        """Target, leap path, drawn network, rates, and the terms that this start can never learn.
+        """Target, leap path, start network, rates, and the terms that this start can never learn.
 
         For the correlation flow the second layer rests unless ``training.eta_a`` is set; for the mean-field flow
         the network is in mean-field scaling unless ``network.scaling`` is set; for the layerwise algorithm the first
@@ -56,13 +58,39 @@ class Experiment(Config):
         Raises
         ------
         InputError
-            If the expression is no polynomial, is constant, or has more coordinates than ``network.dim``.
+            If the expression is no polynomial, is constant, or has more coordinates than ``network.dim``, or if the
+            file ``network.weights`` does not fit.
         """
         target = Target.parse(self.target.expression, data=self.target.data)
         check_target(target)
-        network = Network.random(target, **self._drawing, rng=self.runs.rng)
-        training = self.training.rates(self.network.dim, freeze_a=self.dynamics.name == "correlation")
-        return Start(target, leap_path(target), network, training, blocked_terms(target, network, training))
+        path, own, rng = leap_path(target), self.own_weights, self.runs.rng
+        drawn = self._drawing
+        network = Network.random(target, **drawn, rng=rng) if own is None else own_network(own, target, drawn, rng)
+        training = self.training.rates(self.network.dim, path=path, freeze_a=self.dynamics.name == "correlation")
+        return Start(target, path, network, training, blocked_terms(target, network, training))
+
+    @cached_property
+    def own_weights(self) -> OwnWeights | None:
+        """What the file ``network.weights`` holds; None where all is drawn.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read or does not fit.
+        """
+        spec = self.network
+        return None if spec.weights is None else read_weights(spec.weights, spec.width, spec.dim)
+
+    def memory(self, checkpoint: bool = False) -> Memory:
+        """Return what the SGD runs of this experiment will need, before anything is drawn; see `SGD.memory`."""
+        from odesim.sgd.limits import Sizes, needed
+
+        target, spec = Target.parse(self.target.expression, data=self.target.data), self.runs
+        sizes = Sizes(self.network.width, self.network.dim, target.P, spec.seeds, spec.points)
+        own = dict(self.dynamics.options) if self.dynamics.name == "sgd" else {}
+        training = self.training.rates(sizes.dim, path=leap_path(target))
+        options = (spec.dtype, own.get("threads"), own.get("test_samples"))
+        return needed(sizes, target.data, training, checkpoint, *options)
 
     @cached_property
     def outlook(self) -> Resolvability:
@@ -137,6 +165,7 @@ class Experiment(Config):
     def _drawing(self) -> dict[str, Any]:
         """How networks are drawn, with the defaults that depend on the dynamics."""
         kind, options = self.dynamics.name, dataclasses.asdict(self.network)
+        del options["weights"]
         options["scaling"] = options["scaling"] or ("mean_field" if kind == "mean_field" else "plain")
         options["first_layer"] = options["first_layer"] or ("signs" if kind == "layerwise" else "gaussian")
         return options
@@ -162,22 +191,28 @@ class Experiment(Config):
         return "; ".join(texts)
 
     def _simulate(self, dynamics: Any, progress: bool | None, **grid: Any) -> Trajectory:
-        start, count, rng = self.start, self.runs.starts, self.runs.rng
+        start, spec = self.start, self.runs
+        count, data_rng = spec.starts, spec.rng if spec.data_rng is None else spec.data_rng
         network: Network | list[Network] = start.network
         if count > 1:
             if not getattr(dynamics, "many_starts", False):
                 raise InputError(f"run.starts={count} needs a flow by itself; leave it out, or simulate a flow")
-            network = Network.ensemble(start.target, count, **self._drawing, rng=rng)
+            if self.network.weights is not None:
+                raise InputError(f"run.starts={count} needs starts to draw, but network.weights gives one; drop either")
+            network = Network.ensemble(start.target, count, **self._drawing, rng=spec.rng)
         out = run(
             dynamics,
             start.target,
             network,
             start.training,
-            rng=rng,
+            rng=data_rng,
             progress=progress,
             **grid,
         )
-        return dataclasses.replace(out, settings={**out.settings, "experiment": self.as_dict()})
+        more: dict[str, Any] = {"experiment": self.as_dict()}
+        if self.own_weights is not None:
+            more["weights"] = {"file": self.network.weights, "sha256": self.own_weights.sha256}
+        return dataclasses.replace(out, settings={**out.settings, **more})
 
 
 @dataclass(frozen=True)

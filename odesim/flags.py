@@ -81,9 +81,11 @@ def _value(name: str, text: str) -> Any:
 
 
 def _tables(name: str, text: str) -> Any:
-    """Read a list of tables as TOML writes it in one line."""
+    """Read a list of tables as TOML writes it in one line, or a word for one."""
     import tomllib
 
+    if text[:1].isalpha():
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
@@ -102,7 +104,7 @@ def _help(one: Any) -> str:
     """Help of a field, its choices and its default."""
     text = one.metadata.get("help", f"threshold {one.name!r} of the plateau rule")
     choices = f", {' or '.join(one.metadata['choices'])}" if "choices" in one.metadata else ""
-    default = "" if one.default is None else f" (default: {one.default})"
+    default = "" if one.default in (None, ()) else f" (default: {one.default})"
     return (text + choices + default).replace("%", "%%")
 
 

@@ -108,7 +108,7 @@ def _output(network: Network, value: Any) -> float:
     from odesim.activations._moments import moments
     from odesim.activations.handed import act_of
 
-    q = np.maximum((network.m**2).sum(axis=1) + np.diagonal(network.R), 1e-300)
+    q = np.maximum((network.m**2).sum(axis=1) + network.residual_norms, 1e-300)
     c = np.zeros((3, network.width))
     moments(act_of(network.activation), q, network.b, c)
     a = network.plain_a

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odesim import checks, seeds
+from odesim import checks, memory, seeds
 from odesim.activations.activation import Activation
 from odesim.activations.catalogue import activation_named
 from odesim.targets.series import Target
@@ -17,6 +17,11 @@ from odesim.targets.teacher import TeacherTarget
 SCALINGS = ("plain", "mean_field")
 SECOND_LAYER_LAWS = ("signs", "uniform")
 FIRST_LAYER_LAWS = ("gaussian", "signs")
+DRAWN = 17
+"""Bytes a weight while they are drawn: as drawn, in order, and whether each is finite."""
+REMEDY = "lower network.width or network.dim"
+LATER: Any = None
+"""Stands for an R that nobody has asked for yet."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,8 @@ class Network:
     m : array (N, P)
         Overlaps of the neurons with the support coordinates, m_jr = w_jr.
     R : array (N, N)
-        Gram matrix of the residuals v_j = w_j minus its support part; Q = m m^T + R.
+        Gram matrix of the residuals v_j = w_j minus its support part; Q = m m^T + R. Of a network with weights it is
+        computed when it is first asked for, and refused where it does not fit into memory.
     a, b : arrays (N,)
         Second layer, in the network's scaling, and biases.
     scaling : {"plain", "mean_field"}
@@ -69,6 +75,14 @@ class Network:
         return self.unit * self.a
 
     @property
+    def residual_norms(self) -> NDArray[np.float64]:
+        """‖v_j‖² (N,), the diagonal of R, for which R itself is not needed."""
+        if self.weights is None:
+            return np.diagonal(self.R).copy()
+        v = self.weights[:, self.m.shape[1] :]
+        return np.einsum("ji,ji->j", v, v)
+
+    @property
     def has_biases(self) -> bool:
         """Whether any bias differs from zero."""
         return bool(self.b.any())
@@ -99,23 +113,22 @@ class Network:
         Raises
         ------
         InputError
-            For a width below 1, a dim below the target's coordinates, a value that is not finite or an
-            unknown activation.
+            For a width below 1, a dim below the target's coordinates, a value that is not finite, an unknown
+            activation, or more weights than fit into memory.
         """
         width = checks.integer("network.width", width, low=1, remedy="give the number of neurons")
         dim = _dimension(dim, target)
-        scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
-        radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
+        a, b = second_layer_and_biases(width, second_layer, second_layer_law, biases, rng)
         normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
-        W = normals.standard_normal((dim, width)).T
-        if checks.choice("network.first_layer", first_layer, FIRST_LAYER_LAWS) == "signs":
-            W = np.copysign(1.0, W)
-        W = W / np.sqrt(dim)
-        law = checks.choice("network.second_layer_law", second_layer_law, SECOND_LAYER_LAWS)
-        draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
-        signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
-        b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
-        return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
+        what = f"network.width={width} with network.dim={dim}"
+        checks.choice("network.first_layer", first_layer, FIRST_LAYER_LAWS)
+        memory.refuse(what, DRAWN * width * dim, REMEDY)
+        with memory.named(what, REMEDY):
+            W = normals.standard_normal((dim, width)).T
+            if first_layer == "signs":
+                np.copysign(1.0, W, out=W)
+            W /= np.sqrt(dim)
+            return cls.from_weights(target, W, a, b, activation=activation, scaling=scaling)
 
     @classmethod
     def ensemble(cls, target: Target | TeacherTarget, count: int, *, rng: Any = 0, **options: Any) -> list[Network]:
@@ -127,12 +140,16 @@ class Network:
         Raises
         ------
         InputError
-            For a count below 1, or what `random` refuses.
+            For a count below 1, more than fits into memory, or what `random` refuses.
         """
         number = checks.integer("network.count", count, low=1, remedy="give the number of networks")
         parent = seeds.seed_sequence(rng)
-        further = (seeds.child(parent, seeds.STARTS, i) for i in range(1, number))
-        return [cls.random(target, **options, rng=one) for one in (parent, *further)]
+        first = cls.random(target, **options, rng=parent)
+        what = f"network.count={number} with network.width={first.width} and network.dim={first.dim}"
+        memory.refuse(what, 8 * number * first.width * first.dim, REMEDY)
+        with memory.named(what, REMEDY):
+            further = (seeds.child(parent, seeds.STARTS, i) for i in range(1, number))
+            return [first, *(cls.random(target, **options, rng=one) for one in further)]
 
     @classmethod
     def from_weights(
@@ -160,8 +177,7 @@ class Network:
         second = checks.array("network.a", a, (width,))
         bias = np.zeros(width) if b is None else checks.array("network.b", b, (width,))
         kind = activation if isinstance(activation, Activation) else activation_named(activation)
-        v = W[:, target.P :]
-        return cls(dim, kind, W[:, : target.P].copy(), v @ v.T, second, bias, W, scaling)
+        return cls(dim, kind, W[:, : target.P].copy(), LATER, second, bias, W, scaling)
 
     @classmethod
     def from_overlaps(
@@ -194,6 +210,39 @@ class Network:
         kind = activation if isinstance(activation, Activation) else activation_named(activation)
         R = _residual(overlaps, gram, number - P)
         return cls(number, kind, overlaps.copy(), R, second, bias, None, scaling)
+
+
+def second_layer_and_biases(
+    width: int, second_layer: float, law: str, biases: float, rng: Any
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Draw a (N,) and b (N,) as `Network.random` does."""
+    scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
+    radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
+    checks.choice("network.second_layer_law", law, SECOND_LAYER_LAWS)
+    draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
+    signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
+    b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
+    return scale * signs, b
+
+
+class _Residuals:
+    """R of a network: as given, or found from the weights when it is first asked for; N² numbers are many."""
+
+    def __set__(self, network: Network, value: Any) -> None:
+        network.__dict__["R"] = value
+
+    def __get__(self, network: Network | None, kind: type[Network]) -> Any:
+        if network is None:
+            return self
+        if network.__dict__["R"] is None and network.weights is not None:
+            N = network.width
+            memory.refuse(f"network.R for network.width={N}", 8 * N * N, "lower it, or run SGD(test_samples=...)")
+            v = network.weights[:, network.m.shape[1] :]
+            network.__dict__["R"] = v @ v.T
+        return network.__dict__["R"]
+
+
+Network.R = _Residuals()  # type: ignore[assignment]
 
 
 def _residual(m: NDArray[np.float64], Q: NDArray[np.float64], room: int) -> NDArray[np.float64]:

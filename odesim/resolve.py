@@ -139,7 +139,7 @@ def _moments(network: Network) -> tuple[NDArray[np.float64], NDArray[np.float64]
     nodes = np.linspace(-8.0, 8.0, 256)
     weights = np.exp(-(nodes**2) / 2)
     weights /= weights.sum()
-    scale = np.sqrt((network.m**2).sum(axis=1) + np.diagonal(network.R))
+    scale = np.sqrt((network.m**2).sum(axis=1) + network.residual_norms)
     x = network.b[:, None] + scale[:, None] * nodes
     kind = network.activation
     squares = kind.derivative(x) ** 2

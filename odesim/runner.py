@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odesim import checks
+from odesim import checks, memory
 from odesim import seeds as streams
 from odesim.checkpoints import Checkpoint, checkpoint_at, fingerprint
 from odesim.ensemble import simulate_all, starts_of
@@ -96,8 +96,9 @@ def run(
     Raises
     ------
     InputError
-        If an argument is out of bounds or two of them do not fit each other, or if the checkpoint to resume from
-        is truncated, altered or that of another experiment; the message says what differs.
+        If an argument is out of bounds or two of them do not fit each other, if the run does not fit into memory, or
+        if the checkpoint to resume from is truncated, altered or that of another experiment; the message says what
+        differs.
     RunError
         If not even a first checkpoint can be written.
     """
@@ -118,7 +119,8 @@ def run(
     with _Bar(type(dynamics).__name__, progress) as bar:
         job = dataclasses.replace(job, progress=bar, checkpoint=kept)
         single = isinstance(network, Network)
-        trajectory = dynamics.simulate(job) if single else simulate_all(dynamics, job, networks)
+        with memory.named("the run", "lower network.width, network.dim, run.points or run.seeds"):
+            trajectory = dynamics.simulate(job) if single else simulate_all(dynamics, job, networks)
     return dataclasses.replace(
         trajectory,
         settings=settings,

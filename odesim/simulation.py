@@ -35,6 +35,9 @@ class Findings:
         ``censored``, the number of runs that never do.
     floor : float or None
         Last finite risk, of an ensemble its median.
+    floor_se : float or None
+        Standard error of a sampled risk at its last row, of an ensemble the median over its runs; None where the
+        risk is computed.
     noise_gauge : float or None
         Largest ν_j up to the last escape, of flows that record it (see `comparison.noise_gauges`); of an ensemble the
         median of its runs.
@@ -47,6 +50,7 @@ class Findings:
     plateaus: list[Plateau]
     escape_steps: list[dict[str, Any]]
     floor: float | None
+    floor_se: float | None
     noise_gauge: float | None
     noise_gauge_by_escape: list[float | None]
 
@@ -56,6 +60,7 @@ class Findings:
             "plateaus": [asdict(one) for one in self.plateaus],
             "escape_steps": self.escape_steps,
             "floor": self.floor,
+            "floor_se": self.floor_se,
             "noise_gauge": self.noise_gauge,
             "noise_gauge_by_escape": self.noise_gauge_by_escape,
         }
@@ -65,7 +70,8 @@ class Findings:
         lines = [*self._plateau_lines(), *self._escape_lines()]
         if self.noise_gauge is not None:
             lines.append(f"noise gauge up to the last escape, or the end: {self.noise_gauge:.2g}")
-        lines.append("risk at the end: " + ("unknown" if self.floor is None else f"{self.floor:.4g}"))
+        error = "" if self.floor_se is None else f" (on test inputs, standard error {self.floor_se:.2g})"
+        lines.append("risk at the end: " + ("unknown" if self.floor is None else f"{self.floor:.4g}{error}"))
         return "\n".join(lines)
 
     def _plateau_lines(self) -> list[str]:
@@ -101,8 +107,6 @@ def examine(trajectory: Trajectory, path: LeapPath | None = None, *, rule: Plate
     middles = [] if path is None else [(left + right) / 2 for left, right in pairwise(path.plateau_levels)]
     passages = [np.atleast_1d(first_passage(trajectory.steps, trajectory.risk, middle)) for middle in middles]
     gauges = _gauges(trajectory, passages)
-    risk = trajectory.median("risk")
-    finite = risk[np.isfinite(risk)]
     return Findings(
         trajectory=trajectory,
         path=path,
@@ -112,10 +116,18 @@ def examine(trajectory: Trajectory, path: LeapPath | None = None, *, rule: Plate
             for i, one in enumerate(passages)
             if path is not None
         ],
-        floor=float(finite[-1]) if finite.size else None,
+        floor=_last(trajectory, "risk"),
+        floor_se=None if trajectory.risk_se is None else _last(trajectory, "risk_se"),
         noise_gauge=gauges[-1],
         noise_gauge_by_escape=gauges[:-1],
     )
+
+
+def _last(trajectory: Trajectory, name: str) -> float | None:
+    """Last finite value of a field, of an ensemble of its median."""
+    values = trajectory.median(name)
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if finite.size else None
 
 
 def _gauges(trajectory: Trajectory, passages: list[Any]) -> list[float | None]:

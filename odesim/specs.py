@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from odesim import checks, menu
-from odesim.activations.catalogue import activation_named
+from odesim import checks, menu, readers
 from odesim.checks import InputError
+from odesim.complexity import LeapPath
 from odesim.integrate.grids import LARGEST_STEP, SPACINGS
 from odesim.laws import LAWS
 from odesim.network import FIRST_LAYER_LAWS, SCALINGS, SECOND_LAYER_LAWS
 from odesim.plateaus import PlateauRule
-from odesim.training import GEOMETRIES, LOSSES, REUSES, Phase, Training, TwoRadii, one_by_one
+from odesim.readers import unknown
+from odesim.schedules import group_schedule
+from odesim.training import LOSSES, REUSES, Phase, Training, one_by_one
 
 DEFAULT_ETA_D = 0.05
 
@@ -40,75 +40,6 @@ class _Table:
             object.__setattr__(self, one.name, value)
 
 
-def _activation(name: str, value: Any) -> str:
-    """Text that the catalogue understands, such as ``sigmoid:0.5``."""
-    if not isinstance(value, str):
-        raise InputError(f"{name}={value!r} is not text; give the name of an activation")
-    activation_named(value)
-    return value
-
-
-def _batch(name: str, value: Any) -> int | str:
-    """A whole number, or ``"inf"``, which JSON can write."""
-    if value == "inf" or (isinstance(value, float) and value == math.inf):
-        return "inf"
-    return checks.integer(name, value, low=1, remedy="inf is the exact gradient")
-
-
-def _geometry(name: str, value: Any) -> str:
-    """``free``, ``sphere``, or ``two_radii:r,delta`` with numbers."""
-    if not isinstance(value, str):
-        raise InputError(f"{name}={value!r} is not text; give {', '.join(GEOMETRIES)} or two_radii:r,delta")
-    _geometry_of(name, value)
-    return value
-
-
-def _geometry_of(name: str, text: str) -> str | TwoRadii:
-    """What the text means to `Training`."""
-    if text in GEOMETRIES:
-        return text
-    kind, _, radii = text.partition(":")
-    try:
-        r, delta = (float(part) for part in radii.split(","))
-    except ValueError:
-        kind = ""
-    if kind != "two_radii":
-        raise InputError(
-            f"{name}={text!r} is unknown; choose one of {', '.join(GEOMETRIES)}, or two_radii:r,delta as in "
-            "two_radii:0.3,0.6"
-        )
-    try:
-        return TwoRadii(r, delta)
-    except InputError as error:
-        raise InputError(f"training.{error}") from error
-
-
-def _schedule(name: str, value: Any) -> tuple[Phase, ...]:
-    """Phases from tables, in order."""
-    if not isinstance(value, list | tuple):
-        raise InputError(
-            f"{name}={value!r} is no list of tables; write [[training.schedule]] with until, rate, w, a, b"
-        )
-    phases = tuple(_phase(f"{name}[{k}]", one) for k, one in enumerate(value))
-    Training(eta=1.0, schedule=phases)  # refuses phases out of order
-    return phases
-
-
-def _phase(name: str, value: Any) -> Phase:
-    if isinstance(value, Phase):
-        return value
-    if not isinstance(value, Mapping):
-        raise InputError(f"{name}={value!r} is no table; give until, rate, w, a, b")
-    known = [one.name for one in dataclasses.fields(Phase)]
-    for key in value:
-        if key not in known:
-            raise InputError(unknown(f"{name}.{key}", [f"{name}.{one}" for one in known]))
-    try:
-        return Phase(**value)
-    except InputError as error:
-        raise InputError(f"{name}{str(error).removeprefix('phase')}") from error
-
-
 @dataclass(frozen=True)
 class TargetSpec(_Table):
     """What is learned."""
@@ -126,7 +57,7 @@ class NetworkSpec(_Table):
     dim: int = option(200, "input dimension d", flag="--dim", low=1)
     width: int = option(16, "number of neurons N", flag="--width", low=1)
     activation: str = option(
-        "erf", "activation, such as erf, relu or sigmoid:0.5", flag="--activation", read=_activation
+        "erf", "activation, such as erf, relu or sigmoid:0.5", flag="--activation", read=readers.activation
     )
     biases: float = option(0.0, "biases start uniform on [-R, R]; --eta-b trains them", flag="--biases", low=0.0)
     second_layer: float = option(0.5, "second layer starts at +-A", flag="--second-layer", low=0.0, strict=True)
@@ -144,6 +75,11 @@ class NetworkSpec(_Table):
         "f = sum a sigma, or 1/N of it with steps without 1/N (default: plain, for --dynamics mean_field mean_field)",
         flag="--scaling",
         choices=SCALINGS,
+    )
+    weights: str | None = option(
+        None,
+        "start weights from an npz file with W (N, d), a, b, or npy with W; what it lacks is drawn",
+        flag="--weights",
     )
 
 
@@ -163,12 +99,12 @@ class TrainingSpec(_Table):
         low=0.0,
     )
     eta_b: float = option(0.0, "step size of the biases; 0 freezes them", flag="--eta-b", low=0.0)
-    batch: int = option(1, "fresh samples a step, or inf", flag="--batch", read=_batch, kind="batch")
+    batch: int = option(1, "fresh samples a step, or inf", flag="--batch", read=readers.batch, kind="batch")
     noise: float = option(0.0, "variance of the label noise", flag="--noise", low=0.0)
     loss: str = option("square", "what SGD descends", flag="--loss", choices=LOSSES)
     decay_w: float = option(0.0, "weight decay of the first layer", flag="--decay-w", low=0.0)
     decay_a: float = option(0.0, "weight decay of the second layer", flag="--decay-a", low=0.0)
-    geometry: str = option("free", "free, sphere or two_radii:r,delta", flag="--geometry", read=_geometry)
+    geometry: str = option("free", "free, sphere or two_radii:r,delta", flag="--geometry", read=readers.geometry)
     reuse: str = option("none", "second look of a step at its samples", flag="--reuse", choices=REUSES)
     rho: float | None = option(
         None, "inner step size of --reuse extragradient or sam (default: eta)", flag="--rho", low=0.0, strict=True
@@ -176,8 +112,13 @@ class TrainingSpec(_Table):
     steps1: int | None = option(
         None, "steps of the first layer alone; from then on the second layer alone is trained", flag="--steps1", low=1
     )
-    schedule: tuple[Phase, ...] = option(
-        (), "phases of the step sizes: tables with until, rate, w, a, b", read=_schedule, kind="tables"
+    schedule: tuple[Phase, ...] | str = option(
+        (),
+        "phases of the step sizes: per_group or per_group:TIME, one for each group of the leap path, or tables with "
+        "until, rate, w, a, b",
+        flag="--schedule",
+        read=readers.schedule,
+        kind="tables",
     )
 
     def __post_init__(self) -> None:
@@ -191,23 +132,40 @@ class TrainingSpec(_Table):
         if self.eta is None and self.eta_d is None:
             object.__setattr__(self, "eta_d", DEFAULT_ETA_D)
 
-    def rates(self, dim: int, *, freeze_a: bool = False) -> Training:
-        """Return the rates at this dimension; ``freeze_a`` where the second layer rests unless told otherwise."""
+    def rates(self, dim: int, *, path: LeapPath | None = None, freeze_a: bool = False) -> Training:
+        """Return the rates at this dimension; ``freeze_a`` where the second layer rests unless told otherwise.
+
+        A schedule ``per_group`` needs the ``path`` of the target.
+        """
         eta = self.eta if self.eta is not None else (self.eta_d or DEFAULT_ETA_D) / dim
         return Training(
             eta=eta,
             eta_a=0.0 if freeze_a and self.eta_a is None else self.eta_a,
             eta_b=self.eta_b,
             noise=self.noise,
-            geometry=_geometry_of("training.geometry", self.geometry),
+            geometry=readers.geometry_of("training.geometry", self.geometry),
             batch=float(self.batch) if self.batch == "inf" else self.batch,
             loss=self.loss,
             decay_w=self.decay_w,
             decay_a=self.decay_a,
-            schedule=self.schedule if self.steps1 is None else one_by_one(self.steps1),
+            schedule=self._phases(dim, path, eta),
             reuse=self.reuse,
             rho=self.rho,
         )
+
+    def _phases(self, dim: int, path: LeapPath | None, eta: float) -> tuple[Phase, ...]:
+        """The phases: of one layer after the other, or of the target's groups where the schedule is ``per_group``."""
+        if self.steps1 is not None:
+            return one_by_one(self.steps1)
+        if not isinstance(self.schedule, str):
+            return self.schedule
+        if path is None:
+            raise InputError(f"training.schedule={self.schedule!r} needs the target's path; give rates(path=...)")
+        time = readers.group_time("training.schedule", self.schedule)
+        try:
+            return group_schedule(path, dim=dim, eta=eta, time=time)
+        except InputError as error:
+            raise InputError(f"training.schedule={self.schedule!r}: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -244,7 +202,8 @@ class RunSpec(_Table):
     spacing: str = option("log", "how they are spaced", flag="--spacing", choices=SPACINGS)
     seeds: int = option(8, "number of SGD runs, one data stream each", flag="--seeds", low=1)
     starts: int = option(1, "start networks of a flow to simulate, drawn by --rng's children", flag="--starts", low=1)
-    rng: int = option(3, "seed of the start weights and the data streams", flag="--rng", low=0)
+    rng: int = option(3, "seed of the start weights, and of the data streams", flag="--rng", low=0)
+    data_rng: int | None = option(None, "another seed for the data streams", flag="--data-rng", low=0)
     dtype: str = option("float64", "type of SGD's weights", flag="--dtype", choices=("float64", "float32"))
     finite_step: bool = option(True, "the overlap flow's finite-step term", flag="--no-finite-step")
 
@@ -311,10 +270,3 @@ def _checked(name: str, one: dataclasses.Field[Any], value: Any) -> Any:
     if not isinstance(value, bool if kind == "bool" else str):
         raise InputError(f"{name}={value!r} is not {'true or false' if kind == 'bool' else 'text'}; give such a value")
     return checks.choice(name, value, bounds["choices"]) if "choices" in bounds else value
-
-
-def unknown(name: str, known: list[str]) -> str:
-    """Say that a name is unknown, with the nearest of the known ones."""
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"choose one of {', '.join(known)}"
-    return f"{name} is unknown; {hint}"

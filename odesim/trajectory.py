@@ -48,11 +48,12 @@ _TEXTS = {
     Status.DISK_FULL: "the checkpoint could not be written and the one before is untouched; free the disk and resume",
 }
 
-_AXES = {"risk": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2, "noise_rate": 2, "noise_gauge": 2, "strays": 2}
+_AXES = {"risk": 1, "risk_se": 1, "m": 3, "a": 2, "b": 2, "Q": 3, "q": 2}
+_AXES |= {"noise_rate": 2, "noise_gauge": 2, "strays": 2}
 PER_RUN = tuple(_AXES)
 """Fields with the axis of runs, where there is one."""
 
-_OPTIONAL = ("b", "Q", "q", "noise_rate", "noise_gauge", "strays")
+_OPTIONAL = ("risk_se", "b", "Q", "q", "noise_rate", "noise_gauge", "strays")
 _EVENT, _AT = "event_", "at_"
 
 
@@ -71,6 +72,9 @@ class Trajectory:
         Flow time, the sum of eta over the steps.
     risk : array (..., T)
         Population risk ½E[(h − f)²], without label noise.
+    risk_se : array (..., T), optional
+        Standard error of ``risk`` where it is a mean over test inputs, the same in all rows of a run and others in
+        each run; None where the risk is computed.
     m : array (..., T, N, P)
         Overlaps of the neurons with the support coordinates.
     a : array (..., T, N)
@@ -123,6 +127,7 @@ class Trajectory:
     Q: Floats | None = None
     q: Floats | None = None
     weights: Floats | None = None
+    risk_se: Floats | None = None
     status: NDArray[np.int64] = field(default_factory=lambda: np.zeros((), dtype=np.int64))
     message: str | tuple[str, ...] = ""
     noise_rate: Floats | None = None

@@ -38,6 +38,12 @@ PHILOX = "test_random.py::test_philox_gives_the_published_answers"
 WORDS = "test_random.py::test_words_are_philox_of_coordinate_step_and_stream"
 NORMALS = "test_random.py::test_samples_are_box_muller_of_those_words"
 LITERAL = "test_sgd.py::test_every_step_is_that_of_the_literal_loop"
+POWERS = "test_schedules.py::test_steps_and_step_sizes_are_the_powers_of_the_theorem"
+ORDER_OF_LEAPS = "test_schedules.py::test_leaps_that_do_not_increase"
+FORECAST = "test_memory.py::test_the_forecast_is_what_is_allocated[float64-sampled-large dim]"
+CONTAINER = "test_memory.py::test_a_container_may_have_less_than_the_machine"
+UNKNOWN = "test_memory.py::test_one_unknown_limit_leaves_the_others"
+LOSSES = "test_sgd_sampled.py::test_losses_are_the_literal_formula"
 TWIN = "test_sgd.py::test_long_runs_stay_with_the_twin_at_awkward_sizes[erf-17-33]"
 CALLS = "test_sgd_bits.py::test_the_length_of_kernel_calls_changes_no_bit[float64-plain]"
 EVERYTHING = "test_sgd.py::test_long_runs_with_everything_stay_with_the_twin"
@@ -1293,6 +1299,35 @@ MUTANTS = [
         RESUMED + "[everything]",
         "biases start again",
     ),
+    Mutant("sgd/_sampled.py", "np.uint32(2)", "np.uint32(0)", LOSSES, "tested on what it was trained on"),
+    Mutant("sgd/_sampled.py", "q2 += g * x2[i]", "q2 += f * x2[i]", LOSSES, "rows swapped in one product"),
+    Mutant("sgd/_sampled.py", "scale * lam[j] + b[j]", "lam[j] + b[j]", LOSSES, "scale of W left out"),
+    Mutant("sgd/_sampled.py", "h[t % GROUP]", "h[0]", LOSSES, "one label for four inputs"),
+    Mutant(
+        "sgd/_sampled.py",
+        "for t in range(0, BLOCK, GROUP)",
+        "for t in range(0, GROUP, GROUP)",
+        LOSSES,
+        "half a block undrawn",
+    ),
+    Mutant("sgd/_sampled.py", "0.5 * error * error", "error * error", LOSSES, "MSE for the risk"),
+    Mutant(
+        "sgd/_sampled.py",
+        "total += np.float64(w[i]) * np.float64(w[i])",
+        "total += w[i] * w[i]",
+        "test_sgd_sampled.py::test_norms_are_sums_in_double_precision[float32]",
+        "norms lose half their digits",
+    ),
+    Mutant("sgd/sampled.py", "_replace(noise=0.0)", "_replace(noise=1.0)", LOSSES, "label noise in the risk"),
+    Mutant("sgd/sampled.py", "ddof=1)) / math.sqrt", "ddof=1)) * math.sqrt", LOSSES, "error grows with the inputs"),
+    Mutant("schedules.py", "max(leap, 2) / 2", "max(leap, 1) / 2", POWERS, "leap 1 beyond the edge of stability"),
+    Mutant("schedules.py", "/ (eta * rate))", "/ eta)", POWERS, "steps counted at the first step size"),
+    Mutant("schedules.py", "later < sooner and sooner > 2", "later < sooner < 2", ORDER_OF_LEAPS, "descent let pass"),
+    Mutant(
+        "sgd/limits.py", "threads * (2 + kept)", "threads * (1 + kept)", FORECAST, "states looked ahead not counted"
+    ),
+    Mutant("memory.py", "range(len(parts) + 1)", "range(1)", CONTAINER, "only the outermost control group is asked"),
+    Mutant("memory.py", "if limit), default=0", "), default=0", UNKNOWN, "0 bytes where nothing is known"),
     Mutant(
         "sgd/ensemble.py",
         "record.rows, rows)",

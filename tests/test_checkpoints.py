@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import Decay
 
-from odesim import cli, files
+from odesim import cli, files, memory
 from odesim.activations.catalogue import Activation
 from odesim.checkpoints import Checkpoint, Record, fingerprint
 from odesim.checks import InputError, RunError
@@ -26,7 +26,7 @@ from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii
 from odesim.trajectory import Status
 
-FIELDS = ("risk", "m", "a", "b", "Q", "strays", "status")
+FIELDS = ("risk", "risk_se", "m", "a", "b", "Q", "strays", "status")
 STAIRS = Target.parse("z1 + z1*z2")
 SIGNS = Target.parse("z1 + z1*z2", data="boolean")
 PLAIN = Training(eta=0.02)
@@ -46,6 +46,7 @@ CASES = {
     "one seed": {"seeds": 1},
     "batches": {"training": dataclasses.replace(ALL, batch=3), "biases": 0.5, "dtype": "float32"},
     "sliced batches": {"training": Training(eta=0.02, batch=70, reuse="twice", geometry="sphere"), "target": SIGNS},
+    "sampled": {"test_samples": 50, "target": SIGNS, "width": limits.MAX_WIDTH_OF_Q + 1},
     "diverging": {"training": Training(eta=0.02, schedule=(Phase(until=1500), Phase(rate=200.0)))},
     "layerwise": LAYERWISE,
     "layerwise boolean": LAYERWISE | {"target": SIGNS, "dtype": "float32"},
@@ -90,7 +91,8 @@ def stopped_after(job, looks):
 @pytest.mark.parametrize("case", CASES)
 def test_stopped_and_resumed_again_and_again_gives_the_same_bits(case, kept, monkeypatch):
     options = dict(CASES[case])
-    own = {name: options.pop(name) for name in ("dtype", "second_phase") if name in options}
+    names = ("dtype", "second_phase", "test_samples")
+    own = {name: options.pop(name) for name in names if name in options}
     dynamics = options.pop("dynamics", SGD)(**own, threads=2)
     job = make_job(**options)
     whole = dynamics.simulate(job)
@@ -291,7 +293,7 @@ def test_memory_of_the_copies_is_counted(kept, monkeypatch):
         )  # fmt: skip
         if checkpoint is None:
             without = need
-    assert 0.9 < (need - without) * limits.MEMORY_SHARE / bytes_of_weights < 1.1
+    assert 0.9 < (need - without) * memory.SHARE / bytes_of_weights < 1.1
 
 
 def _refused(monkeypatch, job, memory):

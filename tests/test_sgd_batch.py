@@ -109,4 +109,3 @@ def test_a_batch_of_ones_is_batch_one(monkeypatch):
     other = SGD().simulate(job)
     for name in ("m", "a", "b", "Q", "risk"):
         np.testing.assert_allclose(getattr(other, name), getattr(one, name), rtol=1e-9, atol=1e-11)
-

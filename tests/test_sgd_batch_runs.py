@@ -14,7 +14,7 @@ from hypothesis import given
 from test_sgd import ALL, BOOLEAN, data, make_job, same, twin
 from test_sgd_bits import digest
 
-from odesim import cli
+from odesim import cli, memory
 from odesim.checks import InputError
 from odesim.sgd import batch, full, limits
 from odesim.sgd.full import SGD
@@ -174,7 +174,7 @@ def memory_needed(monkeypatch, job, dtype="float64"):
             high = middle
         except InputError:
             low = middle
-    return high * limits.MEMORY_SHARE
+    return high * memory.SHARE
 
 
 def test_memory_of_a_batch_is_bounded_and_counted(monkeypatch):

@@ -1,6 +1,5 @@
 """The risk of runs that no flow follows: teachers of another activation, Boolean data."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from scipy.special import erf
 from test_sgd import BOOLEAN, make_job, twin
 
-from odesim.checks import InputError
 from odesim.flows.overlap import risk_of
 from odesim.sgd.full import SGD
 from odesim.sgd.mixed import mixed_risk
@@ -73,12 +71,3 @@ def test_boolean_risk_is_that_of_the_real_network(scaling):
     f = job.network.unit * erf((x @ W.T + b) / np.sqrt(2)) @ a
     loss = 0.5 * (BOOLEAN.evaluate(x[:, :3]) - f) ** 2
     assert abs(got.risk[0, -1] - loss.mean()) < 4 * loss.std() / math.sqrt(len(x)) + 0.2 / 60
-
-
-def test_a_risk_that_cannot_be_had_is_refused_before_the_run():
-    wide = Target.parse("*".join(f"z{i}" for i in range(1, 13)), data="boolean")
-    shares = []
-    job = dataclasses.replace(make_job([0, 10], target=wide), progress=shares.append)
-    with pytest.raises(InputError, match="12 Boolean coordinates"):
-        SGD().simulate(job)
-    assert not shares

@@ -15,9 +15,9 @@ from odesim.trajectory import Status, Trajectory
 SMALL = ["--dim", "12", "--width", "3", "--steps", "1000", "--points", "30", "--seeds", "2", "--quiet"]
 FILES = {"trajectory.npz", "simulate.png", "summary.json", "config.toml"}
 KEYS = {
-    "target", "data", "dynamics", "leap", "predicted_levels", "plateaus", "escape_steps", "floor", "noise_gauge",
-    "noise_gauge_by_escape", "learned", "resolvability", "blocked", "settings", "versions", "seconds", "status",
-    "ended_early",
+    "target", "data", "dynamics", "leap", "predicted_levels", "plateaus", "escape_steps", "floor", "floor_se",
+    "noise_gauge", "noise_gauge_by_escape", "learned", "resolvability", "blocked", "settings", "versions", "seconds",
+    "status", "ended_early",
 }  # fmt: skip
 
 

@@ -12,12 +12,13 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "_packs", "_lines", "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations",
-    "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
-    "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
-    "flows", "sgd", "menu", "resolve", "rebuild", "ridge_fit", "spectrum", "stationary", "escapes", "outlook",
-    "forecast", "runner", "passages", "_searching", "searching", "alignment", "network_series", "observables",
-    "plateaus", "comparison", "simulation", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
+    "_jit", "_packs", "_lines", "checks", "memory", "files", "seeds", "laws", "entries", "turns", "rotation",
+    "activations", "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative",
+    "leaps", "predictions", "dossier", "network", "own_weights", "training", "schedules", "trajectory", "events",
+    "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "resolve", "rebuild", "ridge_fit",
+    "spectrum", "stationary", "escapes", "outlook", "forecast", "runner", "passages", "_searching", "searching",
+    "alignment", "network_series", "observables", "plateaus", "comparison", "simulation", "readers", "specs", "config",
+    "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

@@ -217,7 +217,7 @@ class MeanFieldFlow:
         """
         a, b, weights = network.a * _unit(network), network.b, np.full(network.width, 1.0 / network.width)
         if self.start == "network":
-            return Particles(network.m, np.sqrt(np.maximum(np.diag(network.R), 0.0)), a, b, weights)
+            return Particles(network.m, np.sqrt(np.maximum(network.residual_norms, 0.0)), a, b, weights)
         if self.particles:
             if network.scaling != "mean_field":
                 raise checks.InputError(

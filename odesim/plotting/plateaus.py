@@ -67,12 +67,16 @@ def plot_plateaus(
 
 
 def draw_risk(ax: Axes, trajectory: Trajectory) -> None:
-    """Draw the risk curve or bands, named for the legend."""
+    """Draw the risk curve or bands, named for the legend; of a single run on test inputs with its standard error."""
     if trajectory.ensemble:
-        name = f"{trajectory.kind or 'runs'}, median of {trajectory.seeds} runs"
+        sampled = "" if trajectory.risk_se is None else ", on test inputs"
+        name = f"{trajectory.kind or 'runs'}, median of {trajectory.seeds} runs{sampled}"
         draw(ax, trajectory.steps, trajectory.risk, RUNS_COLOUR, name)
     else:
         draw(ax, trajectory.steps, trajectory.risk, FLOW_COLOUR, _line_name(trajectory))
+        if (error := trajectory.risk_se) is not None:
+            low, high = trajectory.risk - error, trajectory.risk + error
+            ax.fill_between(trajectory.steps, low, high, color=FLOW_COLOUR, alpha=0.25, lw=0, label="standard error")
 
 
 def draw_levels(ax: Axes, path: LeapPath) -> None:

@@ -205,5 +205,10 @@ class Ensemble:
 
 
 def threads_for(job: Job, threads: int | None) -> int:
-    """Return how many runs go at a time."""
-    return min(job.seeds, threads or os.cpu_count() or 1)
+    """Return how many runs of a job go at a time."""
+    return at_a_time(job.seeds, threads)
+
+
+def at_a_time(seeds: int, threads: int | None) -> int:
+    """Return how many of so many runs go at a time."""
+    return min(seeds, threads or os.cpu_count() or 1)

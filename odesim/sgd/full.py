@@ -13,17 +13,29 @@ from odesim import checks, seeds
 from odesim._lines import BYTES as LINE
 from odesim.activations.handed import act_of
 from odesim.job import Job
-from odesim.network import Network
+from odesim.memory import Memory
+from odesim.network import LATER, Network
 from odesim.sgd import _full as kernels
 from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
 from odesim.sgd._products import NEURONS
 from odesim.sgd._random import GROUP
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, PAIR, check, padded, padded_shape
+from odesim.sgd.limits import (
+    MAX_WIDTH_OF_Q,
+    NEURON_PADDING,
+    PAIR,
+    Sizes,
+    check,
+    needed,
+    padded,
+    padded_shape,
+)
 from odesim.sgd.mixed import risk
+from odesim.sgd.sampled import Sampler, inputs_for, norms
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
+from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
@@ -56,21 +68,29 @@ class SGD:
         overlaps are float64 in both; the samples are the same in both, of float32 resolution.
     threads : int, optional
         Seeds that run at a time; default all, up to the number of cores. It does not change the results.
+    test_samples : int, optional
+        Sample the risk on this many test inputs of the run's own, the same at every row, and record its standard
+        error in ``risk_se``. By default the risk is exact (for Boolean data up to O(1/d)), and sampled on 16384 inputs
+        where that is too dear: Boolean targets of more than 10 coordinates, or above a million pairs of neurons, N²/2,
+        times 2^P for Boolean data.
 
     Raises
     ------
     InputError
-        For another dtype or a number of threads below 1.
+        For another dtype, a number of threads below 1 or of test samples below 2.
     """
 
     keeps_checkpoints: ClassVar[bool] = True
     dtype: str = "float64"
     threads: int | None = None
+    test_samples: int | None = None
 
     def __post_init__(self) -> None:
         checks.choice("dtype", self.dtype, ("float64", "float32"))
         if self.threads is not None:
             checks.integer("threads", self.threads, low=1, remedy="leave it out for one a core")
+        if self.test_samples is not None:
+            checks.integer("test_samples", self.test_samples, low=2, remedy="leave it out for the exact risk")
 
     def simulate(self, job: Job) -> Trajectory:
         """Train once for every data seed and record risk and overlaps at ``job.steps``.
@@ -86,16 +106,41 @@ class SGD:
             memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
-        check(job, dtype, threads)
+        inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
+        check(job, dtype, threads, inputs)
         job = placed(job)
         shared, (walk, rows) = _shared(job), _walk(job)
-        ensemble = Ensemble(
-            job,
-            lambda index: walk(job, _State.start(job.network, dtype, rows), (_seed(job, index), *shared)),
-            shapes(job),
-        )
+        sampler = Sampler.of(inputs, shared[0], shared[-1])
+
+        def start(index: int) -> _Walk:
+            seed = _seed(job, index)
+            state = _State.start(job.network, dtype, rows)
+            return walk(job, state, (seed, *shared), sampler and sampler.of_run(seed))
+
+        ensemble = Ensemble(job, start, shapes(job, inputs))
         ensemble.run(threads)
         return ensemble.trajectory("SGD")
+
+    def memory(
+        self,
+        *,
+        width: int,
+        dim: int,
+        coordinates: int,
+        data: str = "gaussian",
+        training: Training | None = None,
+        seeds: int = 1,
+        points: int = 300,
+        checkpoint: bool = False,
+    ) -> Memory:
+        """Say what a run will need, before anything is drawn: ``print(SGD().memory(width=100, dim=10**6, ...))``.
+
+        ``coordinates`` are the target's P, ``data`` the law of the inputs, ``points`` the rows recorded of each of
+        ``seeds`` runs, by default of one sample a step; ``checkpoint`` says whether they keep one.
+        """
+        sizes = Sizes(width, dim, coordinates, seeds, points)
+        rule = training or Training(eta=1.0)
+        return needed(sizes, data, rule, checkpoint, self.dtype, self.threads, self.test_samples)
 
 
 @dataclass
@@ -116,7 +161,7 @@ class _State:
         """Copy the start weights, padded: a multiple of ``rows`` rows, each a whole number of vectors long."""
         shape = padded_shape(network, rows)
         neurons = padded(shape[0], NEURON_PADDING)
-        state = cls(_lines(shape, dtype), *np.zeros((2, neurons)), np.ones(neurons))
+        state = cls(_lines(shape, dtype), np.zeros(neurons), np.zeros(neurons), np.ones(neurons))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
         state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
@@ -136,6 +181,8 @@ class _Walk:
     job: Job
     state: _State
     constants: tuple[Any, ...]
+    sampler: Sampler | None = None
+    """What samples the risk; None where it is exact."""
 
     @property
     def step(self) -> int:
@@ -156,8 +203,8 @@ class _Walk:
         return Look(status, state.step, self._values(state) if status == Status.DONE else {})
 
     def finish(self, rows: Mapping[str, Array]) -> None:
-        """With Q kept, the risks are quicker found all at once."""
-        if "Q" in rows:
+        """With Q kept, exact risks are quicker found all at once."""
+        if "Q" in rows and self.sampler is None:
             rows["risk"][:] = risk(self.job, *(rows[name] for name in ("m", "Q", "a", "b")))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -178,16 +225,30 @@ class _Walk:
         state.scale[:], state.step = arrays["scale"], int(arrays["step"])
 
     def _values(self, state: _State) -> dict[str, Array]:
-        N = self.job.network.width
-        m, Q = np.empty((N, self.job.target.P)), np.empty((N, N))
-        kernels.overlaps(state.W, m, Q)
-        scale = state.scale[:N]
+        network, N = self.job.network, self.job.network.width
+        m, scale = np.empty((N, self.job.target.P)), state.scale[:N]
+        values = {"a": state.a[:N] / network.unit, "b": state.b[:N].copy()}
+        if self.sampler and N > MAX_WIDTH_OF_Q:
+            values["q"] = scale**2 * norms(state.W, m)
+        else:
+            Q = np.empty((N, N))
+            kernels.overlaps(state.W, m, Q)
+            Q *= np.outer(scale, scale)
+            values["Q"], values["q"] = Q, np.diagonal(Q)
+        values["m"] = m
         m *= scale[:, None]
-        Q *= np.outer(scale, scale)
-        values = {"m": m, "Q": Q, "a": state.a[:N] / self.job.network.unit, "b": state.b[:N].copy()}
-        if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
-            values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], values["b"])}
+        if self.sampler or N > MAX_WIDTH_OF_Q:
+            values |= self._risk(state, values)
         return values
+
+    def _risk(self, state: _State, values: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the risk of finite weights."""
+        if not all(np.isfinite(value).all() for value in values.values()):
+            return {}
+        if self.sampler is None:
+            return {"risk": risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))}
+        found = self.sampler.risk(state.W, state.scale, state.a, state.b, self.job.network.dim)
+        return dict(zip(("risk", "risk_se"), found, strict=True))
 
 
 def _walk(job: Job) -> tuple[type[_Walk], int]:
@@ -199,11 +260,11 @@ def _walk(job: Job) -> tuple[type[_Walk], int]:
     return BatchWalk, NEURONS
 
 
-def shapes(job: Job) -> dict[str, tuple[int, ...]]:
+def shapes(job: Job, inputs: int = 0) -> dict[str, tuple[int, ...]]:
     """Return what a run of the whole network records, each with the shape of one row."""
     N, P = job.network.width, job.target.P
     gram = {"q": (N,)} if N > MAX_WIDTH_OF_Q else {"Q": (N, N)}
-    return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **gram}
+    return {"risk": (), **({"risk_se": ()} if inputs else {}), "m": (N, P), "a": (N,), "b": (N,), **gram}
 
 
 def placed(job: Job) -> Job:
@@ -212,8 +273,8 @@ def placed(job: Job) -> Job:
     if job.training.geometry != "sphere" or network.weights is None:
         return job
     length = np.linalg.norm(network.weights, axis=1)
-    m, R = network.m / length[:, None], network.R / np.outer(length, length)
-    return replace(job, network=replace(network, m=m, R=R, weights=network.weights / length[:, None]))
+    m, weights = network.m / length[:, None], network.weights / length[:, None]
+    return replace(job, network=replace(network, m=m, R=LATER, weights=weights))
 
 
 def _lines(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -281,7 +342,7 @@ def _scale(network: Network, target: Target | TeacherTarget) -> float:
     Under the correlation loss nothing feeds back through f, yet weights may grow for ever where σ is not bounded;
     a run so far from its start has nothing more to tell, and ends by the same bound.
     """
-    spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + np.diagonal(network.R)) + np.abs(network.b)
+    spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + network.residual_norms) + np.abs(network.b)
     outputs = np.abs(network.plain_a) @ np.maximum(spread, 1.0)
     return float(1.0 + spread.sum() + outputs + np.sqrt(target.energy + target.constant**2))
 

@@ -16,7 +16,7 @@ from odesim.sgd import _layerwise as kernels
 from odesim.sgd import full
 from odesim.sgd._full import overlaps
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, ROW_PADDING, check_memory, check_start, padded
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, ROW_PADDING, check_memory, check_risk, check_start, padded
 from odesim.sgd.mixed import risk
 from odesim.sgd.second_layer import best_second_layer
 from odesim.training import Rates, TwoRadii
@@ -279,3 +279,4 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
         )
     columns = padded(network.dim, ROW_PADDING)
     check_memory(job, dtype, threads, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)
+    check_risk(job)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from odesim import checks
+from odesim import checks, memory
 from odesim.job import Job
-from odesim.network import Network
+from odesim.memory import physical_memory
+from odesim.network import DRAWN, Network
 from odesim.sgd._products import NEURONS, SAMPLES
 from odesim.sgd._random import GROUP
+from odesim.sgd.ensemble import at_a_time
 from odesim.sgd.mixed import risk
+from odesim.sgd.sampled import inputs_for
 from odesim.training import INNER, Training
 
-MEMORY_SHARE = 0.5
-"""Share of the machine's memory that a run may ask for."""
+GRAMS, PROBLEM, REMEMBERED = 3, 12, 4
+"""N by N matrices of an exact risk: of each row found at a time; of a flow's work arrays, which dispatchers of kernels
+remember from the last four calls."""
 
 MAX_WIDTH_OF_Q = 64
 """Up to this width the trajectory keeps Q = W Wᵀ."""
@@ -62,19 +65,21 @@ def sums_apart(training: Training) -> bool:
     return training.batch > SLICE or training.geometry == "sphere"
 
 
-def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse what this dynamics cannot run."""
+def check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0) -> None:
+    """Refuse what SGD cannot run; ``inputs`` is 0 where its risk is exact."""
     job.training.need("SGD", geometry=("free", "sphere"))
     if job.training.batch == math.inf:
         raise checks.InputError("training.batch=inf is unknown to SGD, which draws its samples; use a number of them")
     check_start(job, "SGD")
-    check_memory(job, dtype, threads)
+    check_memory(job, dtype, threads, inputs)
     if job.training.geometry == "sphere":
         check_sphere(job)
+    if not inputs:
+        check_risk(job)
 
 
 def check_start(job: Job, who: str) -> None:
-    """Refuse a network that the dynamics ``who`` cannot train, or whose risk cannot be had."""
+    """Refuse a network that the dynamics ``who`` cannot train."""
     if job.network.weights is None:
         raise checks.InputError(
             f"network.weights=None, but {who} trains the weights themselves; "
@@ -85,8 +90,12 @@ def check_start(job: Job, who: str) -> None:
             f"network.m has {job.network.m.shape[1]} support coordinates, the target {job.target.P}; "
             "draw the network for this target"
         )
+
+
+def check_risk(job: Job) -> None:
+    """Refuse now what the exact risk refuses."""
     start = job.network
-    risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)  # what it refuses is refused now
+    risk(job, start.m, start.m @ start.m.T + start.R, start.a, start.b)
 
 
 def check_sphere(job: Job) -> None:
@@ -95,7 +104,7 @@ def check_sphere(job: Job) -> None:
         raise checks.InputError(
             f"training.decay_w={job.training.decay_w:g} does nothing on the sphere; give 0, or geometry='free'"
         )
-    squares = (job.network.m**2).sum(axis=1) + np.diagonal(job.network.R)
+    squares = (job.network.m**2).sum(axis=1) + job.network.residual_norms
     if not (squares > 0).all():
         raise checks.InputError(
             f"network.weights of neuron {int(np.argmin(squares))} have length 0 and no place on the sphere; "
@@ -103,31 +112,71 @@ def check_sphere(job: Job) -> None:
         )
 
 
-def check_memory(job: Job, dtype: np.dtype[Any], threads: int, beside: int = 0) -> None:
+def check_memory(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0, beside: int = 0) -> None:
     """Refuse, before anything is allocated, what may not fit; ``beside`` bytes more for each run in a thread."""
-    memory = physical_memory()
-    N, P, training = job.network.width, job.target.P, job.training
-    copies, group, rows = 2, 2 * GROUP, PAIR  # an output step may be seen ahead, on a copy
-    if training.batch > 1:
+    sizes = Sizes(job.network.width, job.network.dim, job.target.P, job.seeds, job.steps.size)
+    kept = job.checkpoint is not None
+    need = forecast(sizes, job.training, dtype.itemsize, threads, inputs, kept, beside).total
+    what = f"network.width={sizes.width} with network.dim={sizes.dim}, {sizes.seeds} seeds and {sizes.points} points"
+    memory.refuse(what, need, "lower one of them, dynamics.threads or use dtype='float32'", physical_memory())
+
+
+class Sizes(NamedTuple):
+    """How large a run is."""
+
+    width: int
+    dim: int
+    coordinates: int
+    seeds: int
+    points: int
+
+
+def needed(
+    sizes: Sizes,
+    data: str,
+    training: Training,
+    checkpoint: bool,
+    dtype: str,
+    threads: int | None,
+    test_samples: int | None,
+) -> memory.Memory:
+    """Return what runs of these sizes and options of SGD will need; see `SGD.memory`."""
+    inputs = inputs_for(data, sizes.coordinates, sizes.width, test_samples)
+    at_once = at_a_time(sizes.seeds, threads)
+    return forecast(sizes, training, np.dtype(dtype).itemsize, at_once, inputs, checkpoint)
+
+
+def forecast(
+    sizes: Sizes, training: Training, itemsize: int, threads: int, inputs: int, kept: bool, beside: int = 0
+) -> memory.Memory:
+    """Return what a run will need.
+
+    Parameters
+    ----------
+    itemsize : int
+        Bytes of a weight.
+    threads, inputs : int
+        Runs that go at a time; test inputs, 0 where the risk is exact.
+    kept : bool
+        Whether there is a checkpoint: a copy of all that is written.
+    beside : int
+        Bytes that a run holds beside its weights and samples.
+    """
+    N, d, P, seeds, points = sizes
+    copies, held, rows = 2, 2 * GROUP, PAIR  # an output step may be seen ahead, on a copy
+    if 1 < training.batch < math.inf:
         copies, rows = 1 + leans(training) + sums_apart(training), NEURONS
-        group = slice_rows(int(training.batch))
-    rows, columns = padded_shape(job.network, rows)
-    row = 1 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else 0)
-    samples = columns * (2 * GROUP * 4 + group * dtype.itemsize)  # words beside them
-    kept = job.checkpoint is not None  # a copy of all that is written
-    weights = (copies + kept) * rows * columns * dtype.itemsize
-    need = threads * (weights + samples + beside) + 8 * (1 + kept) * job.seeds * job.steps.size * row
-    if memory and need > MEMORY_SHARE * memory:
-        raise checks.InputError(
-            f"network.width={N} with network.dim={job.network.dim}, {job.seeds} seeds and "
-            f"{job.steps.size} points needs {need / 1e9:.1f} GB, above {MEMORY_SHARE:.0%} of this machine's "
-            f"{memory / 1e9:.1f} GB; lower one of them, dynamics.threads or use dtype='float32'"
-        )
-
-
-def physical_memory() -> int:
-    """Bytes of memory, 0 where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
+        held = slice_rows(int(training.batch))
+    columns = padded(d, ROW_PADDING)
+    row = 1 + bool(inputs) + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else N)
+    samples = columns * (2 * GROUP * 4 + held * itemsize)  # words beside them
+    tests = 2 * GROUP * columns * (4 + itemsize) + 8 * inputs if inputs else 0
+    grams = GRAMS * (points if N <= MAX_WIDTH_OF_Q else 1) + PROBLEM
+    parts = {
+        "start weights": 8 * N * d + (0 if inputs else 8 * N * N),
+        "weights of the runs": threads * ((copies + kept) * padded(N, rows) * columns * itemsize + beside),
+        "samples": threads * (samples + tests),
+        "recorded rows": 8 * (1 + kept) * seeds * points * row,
+        "exact risk": 0 if inputs else 8 * N * N * (threads * grams + PROBLEM * REMEMBERED),
+    }
+    return memory.Memory(parts, start=DRAWN * N * d)
