@@ -12,8 +12,9 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "_packs", "_lines", "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations",
-    "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
+    "_jit", "_packs", "_lines",
+    "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations", "targets",
+    "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
     "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
     "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "runner",
     "passages", "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison",

@@ -114,7 +114,8 @@ class _State:
     def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
         """Copy the start weights, padded: an even number of rows, each a whole number of vectors long."""
         neurons = padded(network.width, NEURON_PADDING)
-        state = cls(_lines(padded_shape(network), dtype), *np.zeros((2, neurons)), np.ones(neurons))
+        W = _lines(padded_shape(network), dtype)
+        state = cls(W, np.zeros(neurons), np.zeros(neurons), np.ones(neurons))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
         state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
