@@ -9,7 +9,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from test_sgd import ALL, BOOLEAN, REUSED, make_job, same
+from test_sgd import ALL, BOOLEAN, make_job, same
+from test_sgd_sphere import REUSED
 
 from odesim.sgd import full
 from odesim.sgd.full import SGD

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from conftest import act
-from test_sgd import ALL, BOOLEAN, REUSED, STAIRS, make_job, twin
+from test_sgd import ALL, BOOLEAN, STAIRS, make_job, twin
+from test_sgd_sphere import REUSED
 
 from odesim.sgd import full
 from odesim.sgd.full import SGD
