@@ -45,6 +45,8 @@ BATCHED = "test_sgd_batch.py::test_long_runs_with_everything_stay_with_the_twin"
 SLICED = BATCHED + "[150-plain-gaussian]"
 ANY_BATCH = "test_sgd_batch.py::test_every_step_is_that_of_the_literal_loop"
 PRODUCTS = "test_sgd_batch.py::test_products_at_awkward_sizes[float64-70-1030]"
+REUSED = "test_sgd.py::test_long_runs_on_the_sphere_and_with_reuse_stay_with_the_twin"
+GROWTH = "test_sgd.py::test_lengths_stay_1_where_rounding_grows"
 PATH = "test_complexity.py::test_path_follows_its_definition"
 LEAST_SQUARES = "test_plateaus.py::test_slope_is_the_least_squares_line"
 LINEAR = "test_comparison.py::test_first_passage_is_log_linear"
@@ -1017,15 +1019,19 @@ MUTANTS = [
     ),
     # ---- SGD
     Mutant(
-        "sgd/_full.py",
+        "sgd/_steps.py",
         "for q in range(t):\n        g, c",
         "for q in range(t - 1):\n        g, c",
         TWIN,
         "fused update off by one step",
     ),
-    Mutant("sgd/_full.py", "lam[j] += b[j]", "lam[j] += 0.0", TWIN, "bias ignored"),
-    Mutant("sgd/_full.py", "slope = a[j] * ds[j]", "slope = (a[j] + second * s[j]) * ds[j]", TWIN, "W updated after a"),
-    Mutant("sgd/_full.py", "b[j] += third * slope", "b[j] += third * ds[j]", LITERAL, "a_j dropped from the bias step"),
+    Mutant("sgd/_steps.py", "z[j] = lam[j] + b[j]", "z[j] = lam[j]", TWIN, "bias ignored"),
+    Mutant(
+        "sgd/_steps.py", "slope = a[j] * ds[j]", "slope = (a[j] + second * s[j]) * ds[j]", TWIN, "W updated after a"
+    ),
+    Mutant(
+        "sgd/_steps.py", "b[j] += third * slope", "b[j] += third * ds[j]", LITERAL, "a_j dropped from the bias step"
+    ),
     Mutant(
         "sgd/_labels.py",
         "math.sqrt(source.noise) * xi",
@@ -1036,19 +1042,52 @@ MUTANTS = [
     Mutant(
         "sgd/_labels.py", "draw_group(seed, LABELS,", "draw_group(seed, INPUTS,", LITERAL, "noise tied to the inputs"
     ),
-    Mutant("sgd/_full.py", "g21 += x2[i] * x1[i]", "g21 += x2[i] * x0[i]", TWIN, "wrong index in the Gram matrix"),
-    Mutant("sgd/_full.py", "e2 * x2[i] + e3 * x3[i]", "e2 * x3[i] + e3 * x2[i]", TWIN, "samples swapped in odd rows"),
+    Mutant(
+        "sgd/_sweep.py",
+        "multiply_add(x2, x1, g21)",
+        "multiply_add(x2, x0, g21)",
+        TWIN,
+        "wrong index in the Gram matrix",
+    ),
+    Mutant(
+        "sgd/_sweep.py",
+        "e0, e1, e2, e3, x0, x1, x2, x3",
+        "e0, e1, e2, e3, x0, x1, x3, x2",
+        TWIN,
+        "samples swapped in odd rows",
+    ),
+    Mutant(
+        "sgd/_sweep.py",
+        "2 * GROUP * i + first + t",
+        "2 * GROUP * i + first + 3 - t",
+        TWIN,
+        "samples laid in the wrong order",
+    ),
+    Mutant(
+        "sgd/_sweep.py",
+        "% BYTES",
+        "% 16",
+        "test_sgd_sweep.py::test_samples_begin_with_a_line_and_lie_side_by_side",
+        "lines off the cache's",
+    ),
+    Mutant(
+        "_lines.py",
+        "builder.fpext(value, kind.vector)",
+        "builder.fpext(builder.fneg(value), kind.vector)",
+        "test_sgd_sweep.py::test_lines_are_the_numbers_of_the_array[float64]",
+        "sign lost in conversion",
+    ),
     Mutant(
         "sgd/_online.py",
-        "sweep(W, x[now], x[1 - now]",
-        "sweep(W, x[1 - now], x[1 - now]",
+        "sweep(W, x, old, new",
+        "sweep(W, x, new, new",
         TWIN,
         "update with later samples",
     ),
     Mutant("sgd/_online.py", "(start + done) // GROUP", "done // GROUP", CALLS, "samples restart with every call"),
     Mutant(
-        "sgd/_full.py",
-        "    C[:] = 0.0\n",
+        "sgd/_steps.py",
+        "    clear(C)\n",
         "",
         "test_kernels_extra.py::test_a_group_that_ends_early_applies_its_own_steps_alone",
         "updates of the last group applied again",
@@ -1061,16 +1100,16 @@ MUTANTS = [
         "Hermite index",
     ),
     Mutant(
-        "sgd/_full.py",
+        "sgd/_steps.py",
         "if not size <= bound:",
         "if size > bound:",
         "test_sgd_divergence.py::test_a_poisoned_weight_is_found_at_once[W-nan-erf-float64]",
         "NaN comparison flipped",
     ),
     Mutant(
-        "sgd/_full.py",
-        "size = size + abs(f)",
-        "size = size + 0.0",
+        "sgd/_steps.py",
+        "return f, size + abs(f)",
+        "return f, size",
         "test_kernels_extra.py::test_an_output_beyond_the_bound_ends_the_run_before_its_step",
         "output left out of the overflow check",
     ),
@@ -1082,44 +1121,99 @@ MUTANTS = [
         "product rounded to float32",
     ),
     Mutant(
-        "sgd/_full.py",
-        "a[width:] = 0.0",
-        "a[width:] *= 1.0",
+        "sgd/_steps.py",
+        "a[j] = 0.0  # padding",
+        "a[j] *= 1.0",
         "test_sgd.py::test_padding_stays_zero[erf]",
         "padding left",
     ),
     Mutant(
-        "sgd/_full.py",
-        "keep * a[j] + second * s[j]",
-        "keep * (a[j] + second * s[j])",
+        "sgd/_steps.py",
+        "kept_a * a[j] + second * s[j]",
+        "kept_a * (a[j] + second * s[j])",
         "test_sgd.py::test_a_step_decays_the_old_second_layer_and_uses_it",
         "second layer decays after its step",
     ),
     Mutant(
-        "sgd/_full.py",
-        "            decay(keep, C, t)\n",
-        "",
+        "sgd/_steps.py",
+        "            c[j] *= keep[j]\n",
+        "            c[j] *= 1.0\n",
         EVERYTHING,
         "updates of the group do not decay with W",
     ),
     Mutant(
-        "sgd/_full.py",
-        "for q in range(t):\n        c = C[q]",
-        "for q in range(t + 1):\n        c = C[q]",
+        "sgd/_steps.py",
+        "            if rule.sphere or rates[t, KEEP_W] != 1.0:\n                shrink(keep, C[: t + 1], scale)\n"
+        "            for j in range(lam.size):\n                total[j] += c[j]\n",
+        "            for j in range(lam.size):\n                total[j] += c[j]\n"
+        "            if rule.sphere or rates[t, KEEP_W] != 1.0:\n                shrink(keep, C[: t + 1], scale)\n",
         EVERYTHING,
         "a step's own update decays in the same step",
     ),
     Mutant(
+        "sgd/_steps.py",
+        "C[: t + 1], scale",
+        "C[:t], scale",
+        REUSED + "[free-twice-plain]",
+        "the first of two steps does not decay",
+    ),
+    Mutant(
+        "sgd/_steps.py",
+        "square - lam[j] * lam[j] if sphere",
+        "square if sphere",
+        REUSED + "[sphere-sam-plain]",
+        "inner step off the sphere",
+    ),
+    Mutant(
+        "sgd/_steps.py",
+        "c[j] * square - along * along",
+        "c[j] * square",
+        REUSED + "[sphere-plain]",
+        "length of a step without its projection",
+    ),
+    Mutant("sgd/_steps.py", "(1.0 - along) * inverse", "inverse", REUSED + "[sphere-plain]", "gradient not projected"),
+    Mutant(
+        "sgd/_steps.py",
+        "lam[j] = keep[j] * lam[j] + square * c[j]",
+        "lam[j] = lam[j] + square * c[j]",
+        REUSED + "[free-twice-plain]",
+        "second step forgets the decay of the first",
+    ),
+    Mutant(
+        "sgd/_steps.py",
+        "if look == 0 or rule.twice:",
+        "if look == 0:",
+        REUSED + "[free-twice-mean_field]",
+        "second step with the preactivations of the first",
+    ),
+    Mutant("sgd/_steps.py", "2 if leans or rule.twice else 1", "2 if rule.twice else 1", LITERAL, "no second pass"),
+    Mutant(
+        "sgd/_online.py",
+        "if rule.sphere and group % RENEWAL == 0:",
+        "if rule.sphere and group < 0:",
+        GROWTH,
+        "lengths never corrected",
+    ),
+    Mutant(
+        "sgd/_online.py",
+        "group % RENEWAL == 0",
+        "done == 0",
+        CALLS.replace("plain", "sphere"),
+        "corrections counted from the start of a call",
+    ),
+    Mutant("sgd/_full.py", "1.0 / math.sqrt(total)", "1.0 / total", GROWTH, "square of the length"),
+    Mutant("sgd/full.py", "row.inner)", "abs(row.inner))", REUSED + "[free-sam-plain]", "SAM goes down"),
+    Mutant(
         "sgd/_full.py", "rule.stops[phase] <= first", "rule.stops[phase] < first", EVERYTHING, "phase one step late"
     ),
-    Mutant("sgd/_full.py", "lam[j] *= scale", "lam[j] *= 1.0", EVERYTHING, "decay left out of the forward pass"),
-    Mutant("sgd/_full.py", "C /= scale", "C /= 1.0", EVERYTHING, "updates not divided by the scale of W"),
+    Mutant("sgd/_steps.py", "lam[j] *= scale[j]", "lam[j] *= 1.0", EVERYTHING, "decay left out of the forward pass"),
+    Mutant("sgd/_full.py", "c[j] /= scale[j]", "c[j] /= 1.0", EVERYTHING, "updates not divided by the scale of W"),
     Mutant("sgd/_full.py", "w[i] *= factor", "w[i] *= 1.0", EVERYTHING, "scale of W forgotten where it is renewed"),
     Mutant(
-        "sgd/_full.py", "feedback * f", "f", EVERYTHING + "[correlation-plain-boolean]", "f in the correlation loss"
+        "sgd/_steps.py", "feedback * f", "f", EVERYTHING + "[correlation-plain-boolean]", "f in the correlation loss"
     ),
     Mutant("sgd/full.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
-    Mutant("sgd/full.py", "state.scale**2", "state.scale", EVERYTHING, "scale of W once in Q"),
+    Mutant("sgd/full.py", "np.outer(scale, scale)", "scale[:, None]", EVERYTHING, "scale of W once in Q"),
     Mutant(
         "sgd/full.py",
         "state.a[:N] / self.job",
@@ -1276,8 +1370,8 @@ MUTANTS = [
     # ---- checkpoints
     Mutant(
         "sgd/full.py",
-        'int(arrays["step"]), float(arrays["scale"])',
-        'int(arrays["step"]), 1.0',
+        'state.scale[:], state.step = arrays["scale"], ',
+        "state.step = ",
         RESUMED + "[everything]",
         "decay so far forgotten",
     ),

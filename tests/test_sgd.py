@@ -36,6 +36,15 @@ ALL = Training(
 )
 
 
+SPHERE = dataclasses.replace(ALL, eta=0.05, decay_w=0.0, loss="square", geometry="sphere")
+REUSED = {
+    f"{geometry}-{reuse}": dataclasses.replace(start, loss="square", reuse=reuse, rho=0.01 if reuse == "sam" else None)
+    for geometry, start in (("free", ALL), ("sphere", SPHERE))
+    for reuse in REUSES[1:]
+}
+"""Every re-use of a sample, free and on the sphere, with everything else at once."""
+
+
 def make_job(
     steps,
     *,
@@ -153,6 +162,52 @@ def test_long_runs_with_everything_stay_with_the_twin(target, scaling, loss):
         np.testing.assert_allclose(got.a[0, row], a, rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(got.b[0, row], b, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(got.time, [0, 0.02 * (6 + 0.5 * 41 + 3), 0.02 * (6 + 0.5 * 41 + 350)], rtol=1e-12)
+
+
+@pytest.mark.parametrize("scaling", ["plain", "mean_field"])
+@pytest.mark.parametrize("rule", ["sphere", *REUSED])
+def test_long_runs_on_the_sphere_and_with_reuse_stay_with_the_twin(rule, scaling):
+    training, target = REUSED.get(rule, SPHERE), BOOLEAN if scaling == "plain" else STAIRS
+    job = make_job([0, 397], target=target, width=17, dim=33, biases=0.5, training=training, scaling=scaling)
+    W, a, b, _, _ = twin(job, 0, 397)[-1]
+    got = SGD().simulate(job)
+    for have, want in ((got.m, W[:, :3]), (got.Q, W @ W.T), (got.a, a), (got.b, b)):
+        np.testing.assert_allclose(have[0, 1], want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["sphere", *REUSED])
+@pytest.mark.parametrize("activation", ["leaky_relu:0.2", "tanh", "gelu", "hermite:3"])
+def test_every_activation_follows_every_rule(activation, rule):
+    training = dataclasses.replace(REUSED.get(rule, SPHERE), eta=0.002)
+    job = make_job([0, 30], activation=activation, biases=0.5, training=training)
+    W, a, b, _, _ = twin(job, 0, 30)[-1]
+    got = SGD().simulate(job)
+    for have, want in ((got.m, W[:, :3]), (got.Q, W @ W.T), (got.a, a), (got.b, b)):
+        np.testing.assert_allclose(have[0, 1], want, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_lengths_stay_1_where_rounding_grows(dtype):
+    """y σ' λ < 0 for y = −1 and ReLU: an error of the length ε grows as Π(1 − 2γλ), here by e^{64} in 400 steps."""
+    target, steps = Target.parse("-1 + 0.1*z1"), 400
+    training = Training(eta=0.2, eta_a=0.0, loss="correlation", geometry="sphere")
+    network = Network.from_weights(target, np.eye(2, 9), np.ones(2), activation="relu")
+    job = Job(target, network, training, np.array([0, steps]), 1, np.random.SeedSequence(11))
+    got = SGD(dtype=dtype).simulate(job)
+    W = twin(job, 0, steps)[-1][0]
+    close = {"rtol": 0, "atol": 1e-9 if dtype == "float64" else 1e-3}
+    np.testing.assert_allclose(np.diagonal(got.Q[0, -1]), 1.0, **close)
+    np.testing.assert_allclose(got.m[0, -1], W[:, :1], **close)
+
+
+def test_on_the_sphere_a_start_is_scaled_to_length_1():
+    got = SGD().simulate(make_job([0, 9], training=SPHERE, width=5))
+    start = make_job([0], training=SPHERE, width=5).network
+    length = np.linalg.norm(start.weights, axis=1, keepdims=True)
+    np.testing.assert_allclose(got.m[0, 0], start.m / length, rtol=1e-14)
+    np.testing.assert_allclose(np.diagonal(got.Q[0], axis1=1, axis2=2), 1.0, rtol=1e-14)
+    want = risk_of(STAIRS, start.activation, got.m[0, 0], got.Q[0, 0], start.a, start.b)
+    np.testing.assert_allclose(got.risk[0, 0], want, rtol=1e-13)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -9,12 +9,19 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
-from test_sgd import ALL, BOOLEAN, make_job, same
+from test_sgd import ALL, BOOLEAN, REUSED, make_job, same
 
 from odesim.sgd import full
 from odesim.sgd.full import SGD
 
-RUNS = [{}, {"training": ALL}, {"training": ALL, "target": BOOLEAN, "scaling": "mean_field", "activation": "relu"}]
+RUNS = [
+    {},
+    {"training": ALL},
+    {"training": ALL, "target": BOOLEAN, "scaling": "mean_field", "activation": "relu"},
+    {"training": REUSED["free-twice"]},
+    {"training": REUSED["sphere-extragradient"], "target": BOOLEAN},
+]
+NAMES = ["plain", "all", "boolean", "twice", "sphere"]
 
 
 @given(
@@ -30,7 +37,7 @@ def test_other_output_steps_change_no_bit(cuts, dtype, options):
         assert np.array_equal(getattr(cut, name)[:, -1], getattr(plain, name)[:, -1])
 
 
-@pytest.mark.parametrize("options", RUNS, ids=["plain", "all", "boolean"])
+@pytest.mark.parametrize("options", RUNS, ids=NAMES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_length_of_kernel_calls_changes_no_bit(monkeypatch, dtype, options):
     job = make_job([0, 1, 7, 1001], width=5, dim=21, biases=0.3, **options)
@@ -46,7 +53,7 @@ def test_a_run_depends_on_its_index_alone():
     assert len({five.risk[i, -1] for i in range(5)}) == 5
 
 
-@pytest.mark.parametrize("options", RUNS, ids=["plain", "all", "boolean"])
+@pytest.mark.parametrize("options", RUNS, ids=NAMES)
 @pytest.mark.parametrize("threads", [1, 2, 5])
 def test_threads_change_no_bit(threads, options):
     job = make_job([0, 3, 500], seeds=5, dim=30, **options)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from conftest import act
-from test_sgd import ALL, BOOLEAN, STAIRS, make_job, twin
+from test_sgd import ALL, BOOLEAN, REUSED, STAIRS, make_job, twin
 
 from odesim.sgd import full
 from odesim.sgd.full import SGD
@@ -63,6 +63,32 @@ def test_a_correlation_run_without_bound_ends_at_the_step_of_the_twin():
     assert got.message[0].startswith(f"at step {step}: ")
     assert "correlation loss" in got.message[0]
     assert np.array_equal(np.isfinite(got.risk[0]), job.steps <= step)
+
+
+@pytest.mark.parametrize("where", ["W", "a", "b"])
+@pytest.mark.parametrize("poison", [np.nan, np.inf])
+@pytest.mark.parametrize("rule", ["sphere-extragradient", "sphere-twice", "free-sam"])
+def test_a_poisoned_weight_is_found_on_the_sphere_and_with_reuse(rule, poison, where):
+    """Eight steps later a sphere's lengths have been corrected as well: at step 64."""
+    job = make_job([0, 80], width=3, dim=9, training=REUSED[rule])
+    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    for taken in (8, 64):
+        assert full._advance(state, taken - state.step, job.network, constants) == Status.DONE
+        broken = state.copy()
+        getattr(broken, where)[(1, 4) if where == "W" else 1] = poison
+        assert full._advance(broken, 8, job.network, constants) == Status.NOT_FINITE
+        assert broken.step == taken
+
+
+@pytest.mark.parametrize(("size", "status"), [(1e12, Status.DIVERGED), (1e308, Status.NOT_FINITE)])
+def test_an_inner_step_out_of_bounds_ends_the_run_at_its_step(size, status):
+    """The first pass is harmless, the second is not: it is looked at before anything moves."""
+    training = Training(eta=0.01, reuse="extragradient", rho=size)
+    job = make_job([0, 4], activation="relu", width=6, training=training)
+    got = SGD().simulate(job)
+    assert got.status[0] == status
+    assert got.message[0].startswith("at step 0: ")
+    assert np.isfinite(got.risk[0, 0])
 
 
 @pytest.mark.parametrize("where", ["W", "a", "b"])

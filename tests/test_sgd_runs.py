@@ -11,6 +11,7 @@ import pytest
 from test_sgd import make_job
 
 from odesim.checks import InputError
+from odesim.network import Network
 from odesim.sgd import limits
 from odesim.sgd.full import SGD
 from odesim.targets.series import Target
@@ -92,13 +93,24 @@ def test_what_it_cannot_run_is_refused(monkeypatch):
 @pytest.mark.parametrize(
     ("option", "remedy"),
     [
-        ({"geometry": "sphere"}, "use 'free'"),
-        ({"geometry": TwoRadii(0.5, 2.0)}, "use 'free'"),
+        ({"geometry": TwoRadii(0.5, 2.0)}, "use 'free' or 'sphere'"),
     ],
 )
 def test_training_that_it_does_not_know_is_refused_with_what_it_knows(option, remedy):
     with pytest.raises(InputError, match=f"training.{next(iter(option))}=.* is unknown to SGD; {remedy}"):
         SGD().simulate(make_job([0, 10], training=Training(eta=0.1, **option)))
+
+
+def test_what_has_no_place_on_the_sphere_is_refused():
+    sphere = Training(eta=0.1, geometry="sphere")
+    job = make_job([0, 10], training=sphere)
+    with pytest.raises(InputError, match=r"training\.decay_w=0\.5 does nothing on the sphere; give 0"):
+        SGD().simulate(dataclasses.replace(job, training=dataclasses.replace(sphere, decay_w=0.5)))
+    weights = job.network.weights.copy()
+    weights[2] = 0.0
+    lost = Network.from_weights(job.target, weights, job.network.a)
+    with pytest.raises(InputError, match="neuron 2 have length 0 and no place on the sphere"):
+        SGD().simulate(dataclasses.replace(job, network=lost))
 
 
 def test_memory_counts_the_samples_beside_one_neuron(monkeypatch):

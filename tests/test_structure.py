@@ -12,7 +12,8 @@ import odesim
 
 PACKAGE = ROOT / "odesim"
 ROOMS = [
-    "_jit", "_packs", "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations", "targets",
+    "_jit", "_packs", "_lines",
+    "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations", "targets",
     "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
     "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
     "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "runner",

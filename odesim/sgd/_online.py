@@ -20,9 +20,9 @@ A length that is off by ε is off by ε Π(1 − 2γλ) some steps later, which 
 def advance(W, scale, a, b, width, dim, start, count, seed, act, rule, bound, source):
     """Take ``count`` steps from step ``start``, a multiple of four, in place.
 
-    The weights are scale_j · W_j; W is (N', d') with zeros beyond (width, dim), N' even; scale, a, b are float64, of one
-    length of at least N', a and b padded with zeros too. Returns (status, step): the step whose forward pass was not
-    finite or exceeded ``bound`` in Σ|λ_j| + |f|; all before it is applied.
+    The weights are scale_j · W_j; W is (N', d') with zeros beyond (width, dim), N' even; scale, a, b are float64 and
+    of one length, at least N', a and b padded with zeros too. Returns (status, step): the step in which a forward pass
+    was not finite or exceeded ``bound`` in Σ|λ_j| + |f|; all before that pass is applied.
     """
     x, rows = samples_for(W), np.zeros((GROUP, W.shape[1]), np.float32)
     words, bits = np.empty((GROUP, dim), np.uint32), np.empty((GROUP, -(-dim // BITS)), np.uint32)

@@ -1,7 +1,7 @@
 """The passes over W and x of online SGD, batch 1: four updates and four forward products in one sweep.
 
-x holds eight samples, two groups, side by side: the coordinates [lanes · i, lanes · (i + 1)) of sample t lie in the line
-8 i + t. So the inner loop has one address and constant distances, where eight addresses would not fit its registers.
+x holds eight samples, two groups, side by side: the coordinates [lanes · i, lanes · (i + 1)) of sample t lie in the
+line 8 i + t. So the inner loop has one address and constant distances; eight addresses would not fit its registers.
 """
 
 import numpy as np
@@ -26,7 +26,12 @@ def four_lines(x, i, first):
     """Lines i of the samples first ... first + 3."""
     lanes = lanes_of(x)
     k = (2 * GROUP * i + first) * lanes
-    return load_line(x, (k,)), load_line(x, (k + lanes,)), load_line(x, (k + 2 * lanes,)), load_line(x, (k + 3 * lanes,))
+    return (
+        load_line(x, (k,)),
+        load_line(x, (k + lanes,)),
+        load_line(x, (k + 2 * lanes,)),
+        load_line(x, (k + 3 * lanes,)),
+    )
 
 
 @kernel(counted=False)

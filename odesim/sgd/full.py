@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks, seeds
-from odesim.activations.handed import act_of
 from odesim._lines import BYTES as LINE
+from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _full as kernels
@@ -46,8 +46,8 @@ class SGD:
 
     On the sphere (``training.geometry``) every w_j starts scaled to length 1 and steps to
     w_j + η_w Δ a_j σ'_j (x − <w_j, x> w_j), scaled back to length 1. With ``training.reuse`` an inner step of size ρ
-    first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken; on
-    the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
+    first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken;
+    on the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
 
     A batch takes the mean over its samples of all that is added above, of an inner step too; on the sphere before the
     scaling back. Step t sees the samples Bt, …, Bt + B − 1 of one sequence, whatever the batch B.
@@ -85,8 +85,8 @@ class SGD:
         ------
         InputError
             If the network has no weights, or on the sphere one neuron none but zeros, the training has an infinite
-            batch, a geometry or anything else that this dynamics does not know, the risk of this network cannot be had or the
-            memory does not suffice.
+            batch, a geometry or anything else that this dynamics does not know, the risk of this network cannot be had
+            or the memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
         check(job, dtype, threads)
@@ -119,7 +119,7 @@ class _State:
         """Copy the start weights, padded: a multiple of ``rows`` rows, each a whole number of vectors long."""
         shape = padded_shape(network, rows)
         neurons = padded(shape[0], NEURON_PADDING)
-        state = cls(_lines(shape, dtype), *np.zeros((2, neurons)), np.ones(neurons))
+        state = cls(_lines(shape, dtype), np.zeros(neurons), np.zeros(neurons), np.ones(neurons))
         assert network.weights is not None
         state.W[: network.width, : network.dim] = network.weights
         state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
