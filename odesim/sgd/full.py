@@ -49,7 +49,7 @@ WORK_A_CALL = 1e8
 
 @dataclass(frozen=True)
 class SGD:
-    """Online SGD of the whole network, one fresh sample a step, all data seeds from one start.
+    """Online SGD of the whole network, a batch of fresh samples a step, all data seeds from one start.
 
     Every step uses one forward pass for all updates: with Δ = y − f(x), or Δ = y under the correlation loss,
     w_j ← (1 − η_w λ_w) w_j + η_w Δ a_j σ'_j x, a_j ← (1 − η_a λ_a) a_j + η_a Δ σ_j, b_j ← b_j + η_b Δ a_j σ'_j, where
@@ -60,6 +60,9 @@ class SGD:
     w_j + η_w Δ a_j σ'_j (x − <w_j, x> w_j), scaled back to length 1. With ``training.reuse`` an inner step of size ρ
     first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken;
     on the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
+
+    A batch takes the mean over its samples of all that is added above, of an inner step too; on the sphere before the
+    scaling back. Step t sees the samples Bt, …, Bt + B − 1 of one sequence, whatever the batch B.
 
     Parameters
     ----------
@@ -101,9 +104,9 @@ class SGD:
         Raises
         ------
         InputError
-            If the network has no weights, or on the sphere one neuron none but zeros, the training has a batch, a
-            geometry or anything else that this dynamics does not know, the risk of this network cannot be had or the
-            memory does not suffice.
+            If the network has no weights, or on the sphere one neuron none but zeros, the training has an infinite
+            batch, a geometry or anything else that this dynamics does not know, the risk of this network cannot be had
+            or the memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
         inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
