@@ -269,6 +269,8 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
                 f"training.schedule moves w and a together in phase {number}, the layerwise algorithm one after the "
                 "other; use Training.layerwise(...) (--steps1 T), or eta_a=0 for its first phase alone"
             )
+    columns = padded(network.dim, ROW_PADDING)
+    check_memory(job, dtype, threads, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)
     check_start(job, "Layerwise")
     lengths = np.linalg.norm(np.asarray(network.weights), axis=1)
     worst = int(np.argmax(abs(lengths - 1)))
@@ -277,5 +279,3 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             f"network.weights of neuron {worst} have length {lengths[worst]:.4g}, not 1; draw them by "
             "Network.random(..., first_layer='signs') (--first-layer signs), or divide each row by its length"
         )
-    columns = padded(network.dim, ROW_PADDING)
-    check_memory(job, dtype, threads, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)

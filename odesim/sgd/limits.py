@@ -35,8 +35,8 @@ def padded_shape(network: Network) -> tuple[int, int]:
 def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     """Refuse what this dynamics cannot run."""
     job.training.need("SGD", geometry=("free",), batch=(1,), reuse=("none",))
-    check_start(job, "SGD")
     check_memory(job, dtype, threads)
+    check_start(job, "SGD")
 
 
 def check_start(job: Job, who: str) -> None:
