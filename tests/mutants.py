@@ -1481,13 +1481,6 @@ MUTANTS = [
     ),
     Mutant(
         "sgd/_layerwise.py",
-        "w[i] = clipped(w[i], delta)",
-        "w[i] = w[i]",
-        WRITTEN,
-        "clipped only a step after the release",
-    ),
-    Mutant(
-        "sgd/_layerwise.py",
         "w[i] = clipped(aside.w[k] + T(c) * x[i], T(delta))",
         "w[i] = aside.w[k] + T(c) * x[i]",
         LAYERED,

@@ -146,7 +146,7 @@ def test_long_runs_stay_with_the_twin_at_awkward_sizes(target, scaling, activati
 
 def walk(job, dtype=float, ridge=False):
     """One run by hand."""
-    state = layerwise._State.start(job.network, np.dtype(dtype), job.target.P)
+    state = layerwise._State.start(job.network, np.dtype(dtype))
     return layerwise._Walk(job, state, full._seed(job, 0), full._shared(job), ridge)
 
 

@@ -59,13 +59,12 @@ def clipped(value, delta):
 
 
 @kernel
-def release(j, w, r, delta, step, released):
-    """Release the entries of w that reach r, for ever, and clip them; those released before are 0 here."""
+def release(j, w, r, step, released):
+    """Release the entries of w that reach r, for ever; those released before are 0 here."""
     for i in range(w.size):
         if abs(w[i]) >= r:
             released.which[j, released.number[j]] = i
             released.number[j] += 1
-            w[i] = clipped(w[i], delta)
             if i < released.when.shape[1]:
                 released.when[j, i] = step
 
@@ -86,7 +85,7 @@ def visit(j, V, keep, c, x, new, r, delta, step, released, aside):
             w[i], x[i] = T(0), T(0)
         squares, product, reached = move(w, keep, c, x, new, T(r))
         if reached > 0:
-            release(j, w, T(r), T(delta), step, released)
+            release(j, w, T(r), step, released)
         rest = 0.0
         for k in range(before):
             i = which[k]
@@ -95,7 +94,7 @@ def visit(j, V, keep, c, x, new, r, delta, step, released, aside):
             rest += np.float64(w[i]) * np.float64(new[i])
         if reached == 0:
             return np.float64(squares), np.float64(product), rest
-        keep, c = 1.0, 0.0  # once more, to sum without those that have just gone
+        keep, c = 1.0, 0.0  # once more, to clip those that have just gone and to sum without them
 
 
 @kernel

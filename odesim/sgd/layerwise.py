@@ -93,13 +93,12 @@ class Layerwise:
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
         _check(job, dtype, threads)
-        shared = full._shared(job)
+        (N, P), shared, ridge = job.network.m.shape, full._shared(job), self.second_phase == "ridge"
         ensemble = Ensemble(
             job,
-            lambda index: _Walk(job, _State.start(job.network, dtype, job.target.P), full._seed(job, index), shared,
-                                self.second_phase == "ridge"),
-            {**full.shapes(job), "strays": (job.network.width,), "release": (job.network.width, job.target.P)},
-        )  # fmt: skip
+            lambda index: _Walk(job, _State.start(job.network, dtype), full._seed(job, index), shared, ridge),
+            {**full.shapes(job), "strays": (N,), "release": (N, P)},
+        )
         ensemble.run(threads)
         release = _last(ensemble.rows.pop("release"))
         trajectory = ensemble.trajectory("layerwise SGD")
@@ -119,9 +118,9 @@ class _State:
     step: int = 0
 
     @classmethod
-    def start(cls, network: Network, dtype: np.dtype[Any], P: int) -> _State:
+    def start(cls, network: Network, dtype: np.dtype[Any]) -> _State:
         """Copy the start weights; nothing is released."""
-        N, columns, rows = network.width, padded(network.dim, ROW_PADDING), padded(network.width, NEURON_PADDING)
+        (N, P), columns, rows = network.m.shape, padded(network.dim, ROW_PADDING), padded(network.width, NEURON_PADDING)
         none = kernels.Released(np.zeros(N, np.int64), np.zeros((N, columns), np.int32), np.full((N, P), -1, np.int64))
         state = cls(np.zeros((N, columns), dtype), np.ones(N), np.zeros(rows), np.zeros(rows), none)
         assert network.weights is not None
@@ -269,6 +268,8 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
                 f"training.schedule moves w and a together in phase {number}, the layerwise algorithm one after the "
                 "other; use Training.layerwise(...) (--steps1 T), or eta_a=0 for its first phase alone"
             )
+    columns = padded(network.dim, ROW_PADDING)
+    check_memory(job, dtype, threads, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)
     check_start(job, "Layerwise")
     lengths = np.linalg.norm(np.asarray(network.weights), axis=1)
     worst = int(np.argmax(abs(lengths - 1)))
@@ -277,6 +278,4 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             f"network.weights of neuron {worst} have length {lengths[worst]:.4g}, not 1; draw them by "
             "Network.random(..., first_layer='signs') (--first-layer signs), or divide each row by its length"
         )
-    columns = padded(network.dim, ROW_PADDING)
-    check_memory(job, dtype, threads, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)
     check_risk(job)
