@@ -269,3 +269,16 @@ def test_the_command_line_takes_the_option(tmp_path, capsys):
     assert Trajectory.load(tmp_path / "trajectory.npz").risk_se.shape[0] == 8
     assert cli.main([*words, "--set", "dynamics.test_samples=1"]) == 2
     assert capsys.readouterr().err.startswith("odesim: error: dynamics.test_samples=1 must be at least 2")
+
+
+def test_pictures_say_that_the_risk_is_sampled():
+    """A single run has a band of one standard error; an ensemble names its inputs in the legend."""
+    from odesim.plotting.plateaus import plot_plateaus
+
+    got = SGD(test_samples=40).simulate(make_job([0, 3, 9, 60], seeds=3))
+    ax = plot_plateaus(got[1])
+    assert "standard error" in ax.get_legend_handles_labels()[1]
+    (band,) = [one for one in ax.collections if one.get_label() == "standard error"]
+    edges = band.get_paths()[0].vertices[:, 1]
+    assert edges.max() == pytest.approx((got.risk + got.risk_se)[1].max())
+    assert any("on test inputs" in label for label in plot_plateaus(got).get_legend_handles_labels()[1])
