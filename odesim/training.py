@@ -186,17 +186,9 @@ class Training:
 
     @classmethod
     def layerwise(
-        cls,
-        *,
-        eta1: float,
-        eta2: float,
-        steps1: int,
-        r: float,
-        delta: float,
-        decay: float = 0.0,
-        noise: float = 0.0,
-        loss: str = "square",
-    ) -> Training:
+        cls, *, eta1: float, eta2: float, steps1: int, r: float, delta: float,
+        decay: float = 0.0, noise: float = 0.0, loss: str = "square",
+    ) -> Training:  # fmt: skip
         """Return the training of Algorithm 1 of Abbe, Boix-Adserà & Misiakiewicz 2023, which `Layerwise` follows.
 
         Until step ``steps1`` only w moves, by steps of ``eta1`` under ``TwoRadii(r, delta)``; from then on only a, by
@@ -208,14 +200,9 @@ class Training:
             For a value that is out of bounds, by the name of the field of a `Training` that takes it.
         """
         return cls(
-            eta=eta1,
-            eta_a=eta2,
-            noise=noise,
-            geometry=TwoRadii(r, delta),
-            loss=loss,
-            decay_a=decay,
+            eta=eta1, eta_a=eta2, noise=noise, geometry=TwoRadii(r, delta), loss=loss, decay_a=decay,
             schedule=one_by_one(steps1),
-        )
+        )  # fmt: skip
 
     @property
     def rate_a(self) -> float:
