@@ -2,8 +2,9 @@
 
 import math
 
+import naive_flow
 import numpy as np
-from naive_sgd import activation, phase_of
+from naive_sgd import phase_of
 
 
 def first_phase_step(w, g, eta, S, r, delta):
@@ -31,7 +32,8 @@ def layerwise(network, training, x, y):
     S, when = [set(range(d)) for _ in range(N)], {}
     for t, (sample, label) in enumerate(zip(x, y, strict=True)):
         lam = W @ sample + b
-        s, ds = activation(network.activation.name, lam)
+        name = network.activation.name
+        s, ds = naive_flow.value(name, lam), naive_flow.slope(name, lam)
         f = weight * (a @ s)
         yield W.copy(), a.copy(), [set(one) for one in S], dict(when), lam, f
         residual = label - f if training.loss == "square" else label

@@ -51,15 +51,16 @@ def test_losses_are_the_literal_formula(draw, dtype, count):
     network = draw.draw(networks(target))
     job = Job(target, network, Training(eta=0.1, noise=0.7), np.arange(2), 1)
     state = full._State.start(network, np.dtype(dtype))
-    scale = draw.draw(st.sampled_from([1.0, 0.7]))
+    scale = np.array(draw.draw(st.lists(st.sampled_from([1.0, 0.7]), min_size=network.width, max_size=network.width)))
+    state.scale[: network.width] = scale
     _, act, _, _, source = full._constants(job, 0)
     out = np.empty(count)
     quiet = source._replace(noise=0.0)
-    _sampled.losses(state.W, scale, state.a, state.b, network.dim, full._seed(job, 0), act, quiet, out)
-    wanted = naive_losses(job, scale * network.weights, network.plain_a, network.b, 0, count)
+    _sampled.losses(state.W, state.scale, state.a, state.b, network.dim, full._seed(job, 0), act, quiet, out)
+    wanted = naive_losses(job, scale[:, None] * network.weights, network.plain_a, network.b, 0, count)
     tight = 1e-10 if dtype == "float64" else 2e-4
     np.testing.assert_allclose(out, wanted, rtol=tight, atol=tight * max(1.0, wanted.max()))
-    mean, error = sampler(job, 0, count).risk(state.W, scale, state.a, state.b, network.dim)
+    mean, error = sampler(job, 0, count).risk(state.W, state.scale, state.a, state.b, network.dim)
     assert mean == pytest.approx(wanted.mean(), rel=tight, abs=tight)
     assert error == pytest.approx(wanted.std(ddof=1) / math.sqrt(count), rel=1e-3, abs=1e-3)
 
@@ -104,10 +105,10 @@ def trained():
 def test_it_is_unbiased_and_its_error_is_right():
     """400 sets of inputs against the mean over all 2^9: the mean of the sets, and the spread of their scores."""
     job, state = trained()
-    f = np.maximum(CUBE @ state.W[:5, :9].T + state.b[:5], 0) @ state.a[:5]
+    f = np.maximum(CUBE @ (state.scale[:5, None] * state.W[:5, :9]).T + state.b[:5], 0) @ state.a[:5]
     losses = 0.5 * (BOOLEAN.evaluate(CUBE[:, :3]) - f) ** 2
     sets, count = 400, 300
-    found = np.array([sampler(job, i, count).risk(state.W, 1.0, state.a, state.b, 9) for i in range(sets)])
+    found = np.array([sampler(job, i, count).risk(state.W, state.scale, state.a, state.b, 9) for i in range(sets)])
     error = losses.std() / math.sqrt(count)
     score = (found[:, 0].mean() - losses.mean()) / (error / math.sqrt(sets))
     assert abs(score) < norm.isf(FAMILY / 4)
