@@ -25,6 +25,7 @@ REUSED = {
 def assert_ends_with_the_twin(job):
     """Row 1 of a run in double precision, its first after the start."""
     W, a, b, _, _ = twin(job, 0, int(job.steps[1]))[-1]
+    assert np.isfinite(W).all()
     got = SGD().simulate(job)
     for have, want in ((got.m, W[:, : job.target.P]), (got.Q, W @ W.T), (got.a, a), (got.b, b)):
         np.testing.assert_allclose(have[0, 1], want, rtol=1e-9, atol=1e-9)
@@ -42,6 +43,8 @@ def test_long_runs_on_the_sphere_and_with_reuse_stay_with_the_twin(rule, scaling
 @pytest.mark.parametrize("activation", ["leaky_relu:0.2", "tanh", "gelu", "hermite:3"])
 def test_every_activation_follows_every_rule(activation, rule):
     training = dataclasses.replace(REUSED.get(rule, SPHERE), eta=0.002)
+    if activation.startswith("hermite"):  # of unbounded slope
+        training = dataclasses.replace(training, eta_a=0.001, eta_b=0.001, rho=training.rho and 0.001)
     job = make_job([0, 30], activation=activation, biases=0.5, training=training)
     assert_ends_with_the_twin(job)
 
