@@ -59,5 +59,5 @@ def second_moments(name, target, W, b, nodes=40):
         weights = weights / weights.sum()
     which = np.indices((len(x),) * d).reshape(d, -1)
     points, p = x[which].T, np.prod(weights[which], axis=0)
-    s = activation(name, points @ W.T + b)[0]
+    s = naive_flow.value(name, points @ W.T + b)
     return (p * target.evaluate(points[:, : target.P])) @ s, (s * p[:, None]).T @ s
