@@ -76,7 +76,7 @@ def test_products_at_awkward_sizes(width, dim, dtype):
     np.testing.assert_allclose(L[:, :rows], want, rtol=tolerance, atol=tolerance)
     C, want = rng.standard_normal((5, rows + 3)), W.astype(float)
     want += C[:, :rows].T @ x[:5]
-    _products.add(W, x[:5], C)
+    _products.add(W, x[:5], C, np.empty((7, _products.NEURONS), dtype))
     np.testing.assert_allclose(W, want, rtol=tolerance, atol=tolerance)
 
 

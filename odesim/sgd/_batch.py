@@ -27,7 +27,7 @@ from odesim.sgd._full import (
     settle,
 )
 from odesim.sgd._labels import hermite_scratch, labels
-from odesim.sgd._products import SAMPLES, add, multiply
+from odesim.sgd._products import NEURONS, SAMPLES, add, multiply
 from odesim.sgd._random import BITS, GROUP, INPUTS, draw_group, draw_signs
 
 
@@ -64,6 +64,7 @@ class Layers(NamedTuple):
     ds: np.ndarray
     z: np.ndarray
     C: np.ndarray  # (rows, N') preactivations, then factors of x in the update of W
+    K: np.ndarray  # (rows, 6) some of these in the dtype of W
 
 
 @kernel
@@ -114,14 +115,14 @@ def look(act, bound, feedback, factor, scale, y, c, layers):
     return RUNNING
 
 
-@kernel
+@kernel(counted=False)
 def gradient(act, bound, rule, source, batch, first, dim, factor, x, at, scale, layers, into, into_scale, keep):
     """Add factor · Σ_s Δ a σ' x_sᵀ, found where the weights are scale · at, to ``into``; returns a status.
 
     ``into_scale`` has that array's scales, of which a step keeps ``keep``, and is empty where there are none.
     """
-    layers.da[:] = 0.0
-    layers.db[:] = 0.0
+    for j in range(layers.da.size):
+        layers.da[j] = layers.db[j] = 0.0
     direct = into_scale.size > 0
     for begin in range(0, batch.size, batch.part):
         count = min(batch.part, batch.size - begin)
@@ -138,11 +139,11 @@ def gradient(act, bound, rule, source, batch, first, dim, factor, x, at, scale, 
             for j in range(into_scale.size):
                 into_scale[j] *= keep
             settle(into, C, into_scale)
-        add(into, x[row : row + count], C)
+        add(into, x[row : row + count], C, layers.K)
     return RUNNING
 
 
-@kernel
+@kernel(counted=False)
 def along(w, scale, step):
     """<scale · w, step>."""
     total = 0.0
@@ -151,7 +152,7 @@ def along(w, scale, step):
     return scale * total
 
 
-@kernel
+@kernel(counted=False)
 def lean(W, scale, sphere, width, steps):
     """Turn steps into the weights after them; on the sphere they go along the tangent."""
     T = W.dtype.type
@@ -222,7 +223,8 @@ def advance(W, scale, a, b, width, dim, start, count, size, part, desk, seed, ac
     draws = np.empty((2 * GROUP, dim), np.uint32)
     batch = Batch(size, part, seed, held, np.zeros(rows), draws, words, He, units)
     da, db, s, ds, z = np.zeros(a.size), np.zeros(a.size), np.zeros(a.size), np.zeros(a.size), np.zeros(a.size)
-    layers, ones, phase = Layers(a, b, da, db, s, ds, z, np.zeros((rows, a.size))), np.ones(a.size), 0
+    C, K, ones, phase = np.zeros((rows, a.size)), np.zeros((rows, NEURONS), W.dtype), np.ones(a.size), 0
+    layers = Layers(a, b, da, db, s, ds, z, C, K)
     for step in range(start, start + count):
         while rule.stops[phase] <= step:
             phase += 1

@@ -3,8 +3,6 @@
 Written out rather than left to a BLAS: bits then depend neither on its version nor on its threads.
 """
 
-import numpy as np
-
 from odesim._jit import kernel
 from odesim._lines import fill_line, lanes_of, load_line, multiply_add
 from odesim._packs import store
@@ -16,12 +14,15 @@ BLOCK_BYTES, BLOCK_ROWS = 4096, 60
 """Bytes of a row that are worked on at a time, and rows of W: together they stay in the second cache."""
 
 
-@kernel
+@kernel(counted=False)
 def multiply(W, x, L):
     """L[t, j] = <W_j, x_t>, for a number of rows of x that is a multiple of four, of W of two."""
     T = W.dtype.type
     block = BLOCK_BYTES // W.itemsize
-    L[:] = 0.0
+    for t in range(L.shape[0]):
+        l0 = L[t]
+        for j in range(l0.size):
+            l0[j] = 0.0
     for low in range(0, W.shape[1], block):
         high = min(low + block, W.shape[1])
         for first in range(0, W.shape[0], BLOCK_ROWS):
@@ -51,20 +52,20 @@ def multiply(W, x, L):
                     l3[j + 1] += q3
 
 
-@kernel
-def add(W, x, C):
-    """W += Σ_t C_t x_tᵀ over the rows of C, for a number of rows of W that is a multiple of six."""
-    block, K = BLOCK_BYTES // W.itemsize, np.empty((C.shape[0], NEURONS), W.dtype)
+@kernel(counted=False)
+def add(W, x, C, K):
+    """W += Σ_t C_t x_tᵀ over the rows of C, for a multiple of six rows of W; K (rows, 6) is scratch."""
+    block = BLOCK_BYTES // W.itemsize
     for low in range(0, W.shape[1], block):
         high = min(low + block, W.shape[1])
         for j in range(0, W.shape[0], NEURONS):
             for t in range(C.shape[0]):
                 for k in range(NEURONS):
                     K[t, k] = C[t, j + k]
-            add_six(W, x, K, j, low, high)
+            add_six(W, x, K[: C.shape[0]], j, low, high)
 
 
-@kernel
+@kernel(counted=False)
 def add_six(W, x, K, j, low, high):
     """Add to six rows of W from row j on, in some of its columns, Σ_t K_t x_tᵀ."""
     for i in range(low, high, lanes_of(W)):
