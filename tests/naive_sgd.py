@@ -29,10 +29,14 @@ def normal_pair(radius, angle):
 
 def sample(seed, stream, step, coordinate):
     """One normal of a data stream."""
-    group = step // 4
+    return pair(seed, stream, step, coordinate)[step % 2]
+
+
+def pair(seed, stream, step, coordinate):
+    """That normal and the one of the same radius."""
+    group, first = step // 4, step % 4 // 2 * 2
     words = philox((coordinate, group % WORD, group // WORD, stream), (seed % WORD, seed // WORD))
-    normals = (*normal_pair(words[0], words[1]), *normal_pair(words[2], words[3]))
-    return normals[step % 4]
+    return normal_pair(words[first], words[first + 1])
 
 
 def sign(seed, stream, step, coordinate):

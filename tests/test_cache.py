@@ -66,6 +66,12 @@ RUNS = """
                 f.risk(f(0.0, f.start))
         odesim.search_phase(gaussian, activation=activation, b=0.5, kappa=0.1, runs=2)
     odesim.resolvability(gaussian, network, free)
+    signs = odesim.Network.random(gaussian, width=65, dim=5, first_layer="signs", rng=1)
+    rule = odesim.Training.layerwise(eta1=0.01, eta2=0.01, steps1=4, r=0.5, delta=0.6)
+    for one in (odesim.Layerwise(second_phase="ridge"), odesim.Layerwise(test_samples=4)):
+        for target in (gaussian, boolean):
+            odesim.run(one, target, signs, rule, steps=8, points=3)
+    odesim.run(odesim.SGD(test_samples=4), gaussian, signs, free, steps=8, points=3)
     rock4()
     print(json.dumps({"seconds": time.process_time(), "counts": counts()}))
 """

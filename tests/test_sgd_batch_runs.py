@@ -14,7 +14,7 @@ from hypothesis import given
 from test_sgd import ALL, BOOLEAN, data, make_job, same, twin
 from test_sgd_bits import digest
 
-from odesim import cli, memory
+from odesim import cli
 from odesim.checks import InputError
 from odesim.sgd import batch, full, limits
 from odesim.sgd.full import SGD
@@ -163,27 +163,15 @@ def test_an_infinite_batch_is_refused_with_a_remedy():
         SGD().simulate(make_job([0, 10], training=Training(eta=0.1, batch=math.inf)))
 
 
-def memory_needed(monkeypatch, job, dtype="float64"):
-    """Bytes that a run asks for, to 1 %."""
-    low, high = 1.0, 1e13
-    while high / low > 1.01:
-        middle = math.sqrt(low * high)
-        monkeypatch.setattr(limits, "physical_memory", lambda middle=middle: middle)
-        try:
-            limits.check_memory(job, np.dtype(dtype), 1)
-            high = middle
-        except InputError:
-            low = middle
-    return high * memory.SHARE
-
-
-def test_memory_of_a_batch_is_bounded_and_counted(monkeypatch):
+def test_memory_of_a_batch_is_bounded_and_counted():
     """A slice of samples, W, and another of its size for each of: several slices, an inner step."""
     dim, width = 20_000, 60
     W, sample = 8 * dim * width, 8 * dim
 
     def need(**rule):
-        return memory_needed(monkeypatch, make_job([0, 1], width=width, dim=dim, training=Training(eta=0.1, **rule)))
+        sizes = limits.Sizes(width, dim, coordinates=3, seeds=1, points=2)
+        parts = limits.forecast(sizes, Training(eta=0.1, **rule), 8, threads=1, inputs=0, kept=False).parts
+        return parts["weights of the runs"] + parts["samples"]
 
     assert need(batch=8) == pytest.approx(W + 20 * sample, rel=0.05)
     assert need(batch=10**5) == pytest.approx(2 * W + 72 * sample, rel=0.05)

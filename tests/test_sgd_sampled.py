@@ -10,6 +10,7 @@ import pytest
 from conftest import networks, targets
 from hypothesis import given
 from scipy.stats import chi2, norm
+from test_layerwise import make_job as layerwise_job
 from test_sgd import ALL, BOOLEAN, STAIRS, make_job
 
 from odesim import cli
@@ -17,6 +18,7 @@ from odesim.checks import InputError
 from odesim.job import Job
 from odesim.sgd import _random, _sampled, full, sampled
 from odesim.sgd.full import SGD
+from odesim.sgd.layerwise import Layerwise
 from odesim.sgd.sampled import Sampler, inputs_for
 from odesim.simulation import examine
 from odesim.targets.series import Target
@@ -283,3 +285,18 @@ def test_pictures_say_that_the_risk_is_sampled():
     edges = band.get_paths()[0].vertices[:, 1]
     assert edges.max() == pytest.approx((got.risk + got.risk_se)[1].max())
     assert any("on test inputs" in label for label in plot_plateaus(got).get_legend_handles_labels()[1])
+
+
+def test_layerwise_sgd_samples_too():
+    """An odd number of neurons, released coordinates and both phases; ridge needs the exact sums."""
+    job = layerwise_job([0, 150, 260], width=5, dim=12)
+    exact, got = Layerwise().simulate(job), Layerwise(test_samples=20_000).simulate(job)
+    assert np.isfinite(exact.events["release"]).any()
+    assert np.array_equal(got.m, exact.m)
+    assert (np.abs(got.risk - exact.risk) < norm.isf(FAMILY / 6) * got.risk_se).all()
+    wide = layerwise_job([0, 20], target=PARITIES, dim=20)
+    assert np.isfinite(Layerwise().simulate(wide).risk_se).all()
+    with pytest.raises(InputError, match="14 Boolean coordinates"):
+        Layerwise(second_phase="ridge").simulate(wide)
+    with pytest.raises(InputError, match="test_samples=1 "):
+        Layerwise(test_samples=1)

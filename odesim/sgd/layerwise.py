@@ -16,8 +16,18 @@ from odesim.sgd import _layerwise as kernels
 from odesim.sgd import full
 from odesim.sgd._full import overlaps
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, NEURON_PADDING, ROW_PADDING, check_memory, check_risk, check_start, padded
+from odesim.sgd.limits import (
+    MAX_WIDTH_OF_Q,
+    NEURON_PADDING,
+    PAIR,
+    ROW_PADDING,
+    check_memory,
+    check_risk,
+    check_start,
+    padded,
+)
 from odesim.sgd.mixed import risk
+from odesim.sgd.sampled import Sampler, inputs_for
 from odesim.sgd.second_layer import best_second_layer
 from odesim.training import Rates, TwoRadii
 from odesim.trajectory import Status, Trajectory
@@ -56,20 +66,25 @@ class Layerwise:
     second_phase : {"sgd", "ridge"}
         Whether the second layer learns from samples, or jumps in the first step of its phase to the minimum of
         risk + (λ_a/2) ‖a‖² (see `ridge`) and stays there.
+    test_samples : int, optional
+        As of `SGD`: sample the risk on so many test inputs, with its standard error in ``risk_se``.
 
     Raises
     ------
     InputError
-        For another dtype or second phase, or a number of threads below 1.
+        For another dtype or second phase, a number of threads below 1 or of test samples below 2.
     """
 
     keeps_checkpoints: ClassVar[bool] = True
     dtype: str = "float64"
     threads: int | None = None
     second_phase: str = "sgd"
+    test_samples: int | None = None
 
     def __post_init__(self) -> None:
         checks.choice("dtype", self.dtype, ("float64", "float32"))
+        if self.test_samples is not None:
+            checks.integer("test_samples", self.test_samples, low=2, remedy="leave it out for the exact risk")
         checks.choice("second_phase", self.second_phase, SECOND_PHASES)
         if self.threads is not None:
             checks.integer("threads", self.threads, low=1, remedy="leave it out for one a core")
@@ -88,17 +103,22 @@ class Layerwise:
         ------
         InputError
             If the network has no weights or not all its rows have length 1, the training is of another geometry,
-            moves two layers at a time or has a batch, decay of w or re-used samples, the risk of this network cannot
-            be had or the memory does not suffice.
+            moves two layers at a time or has a batch, decay of w or re-used samples, the exact risk, or ridge, of this
+            network cannot be had or the memory does not suffice.
         """
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
-        _check(job, dtype, threads)
+        inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
+        _check(job, dtype, threads, inputs)
         (N, P), shared, ridge = job.network.m.shape, full._shared(job), self.second_phase == "ridge"
-        ensemble = Ensemble(
-            job,
-            lambda index: _Walk(job, _State.start(job.network, dtype), full._seed(job, index), shared, ridge),
-            {**full.shapes(job), "strays": (N,), "release": (N, P)},
-        )
+        if ridge or not inputs:
+            check_risk(job)
+        sampler = Sampler.of(inputs, shared[0], shared[-1])
+
+        def start(index: int) -> _Walk:
+            seed, state = full._seed(job, index), _State.start(job.network, dtype)
+            return _Walk(job, state, seed, shared, ridge, sampler and sampler.of_run(seed))
+
+        ensemble = Ensemble(job, start, {**full.shapes(job, inputs), "strays": (N,), "release": (N, P)})
         ensemble.run(threads)
         release = _last(ensemble.rows.pop("release"))
         trajectory = ensemble.trajectory("layerwise SGD")
@@ -149,6 +169,8 @@ class _Walk:
     seed: np.uint64
     shared: tuple[Any, ...]
     ridge: bool
+    sampler: Sampler | None
+    """What samples the risk; None where it is exact."""
 
     @property
     def step(self) -> int:
@@ -176,8 +198,8 @@ class _Walk:
         return Look(Status.DONE, step, self._values())
 
     def finish(self, rows: Mapping[str, Array]) -> None:
-        """With Q kept, the risks are quicker found all at once."""
-        if "Q" in rows:
+        """With Q kept, exact risks are quicker found all at once."""
+        if "Q" in rows and self.sampler is None:
             rows["risk"][:] = risk(self.job, *(rows[name] for name in ("m", "Q", "a", "b")))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -231,14 +253,25 @@ class _Walk:
         overlaps(self.state.weights, m, Q)
         return m, Q, self.state.b[:N].copy()
 
+    def _risk(self, values: Mapping[str, Array]) -> dict[str, Any]:
+        """Return the risk of finite weights, exact or sampled."""
+        if not all(np.isfinite(value).all() for value in values.values()):
+            return {}
+        if self.sampler is None:
+            return {"risk": risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))}
+        W, state = self.state.weights, self.state
+        W = np.concatenate([W, np.zeros((len(W) % PAIR, W.shape[1]), W.dtype)])
+        found = self.sampler.risk(W, np.ones(state.a.size), state.a, state.b, self.job.network.dim)
+        return dict(zip(("risk", "risk_se"), found, strict=True))
+
     def _values(self) -> dict[str, Array]:
         released, N = self.state.released, self.job.network.width
         m, Q, b = self._overlaps()
         strays = released.number - (released.when >= 0).sum(axis=1)
         values = {"m": m, "Q": Q, "a": self.state.a[:N] / self.job.network.unit, "b": b}
         values |= {"strays": strays.astype(np.float64), "release": released.when.astype(np.float64)}
-        if N > MAX_WIDTH_OF_Q and all(np.isfinite(value).all() for value in values.values()):
-            values |= {"q": np.diagonal(Q), "risk": risk(self.job, m, Q, values["a"], b)}
+        if self.sampler or N > MAX_WIDTH_OF_Q:
+            values |= {"q": np.diagonal(Q), **self._risk(values)}
         return values
 
 
@@ -249,8 +282,8 @@ def _last(rows: Array) -> Array:
     return np.where(count[:, None, None] > 0, last, -1.0)
 
 
-def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
-    """Refuse what this dynamics cannot run."""
+def _check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int) -> None:
+    """Refuse what this dynamics cannot run; ``inputs`` is 0 where its risk is exact."""
     training, network = job.training, job.network
     if not isinstance(training.geometry, TwoRadii):
         raise checks.InputError(
@@ -269,7 +302,7 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
                 "other; use Training.layerwise(...) (--steps1 T), or eta_a=0 for its first phase alone"
             )
     columns = padded(network.dim, ROW_PADDING)
-    check_memory(job, dtype, threads, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)
+    check_memory(job, dtype, threads, inputs, beside=(2 + (job.checkpoint is not None)) * network.width * columns * 4)
     check_start(job, "Layerwise")
     lengths = np.linalg.norm(np.asarray(network.weights), axis=1)
     worst = int(np.argmax(abs(lengths - 1)))
@@ -278,4 +311,3 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
             f"network.weights of neuron {worst} have length {lengths[worst]:.4g}, not 1; draw them by "
             "Network.random(..., first_layer='signs') (--first-layer signs), or divide each row by its length"
         )
-    check_risk(job)

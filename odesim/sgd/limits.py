@@ -173,7 +173,7 @@ def forecast(
     tests = 2 * GROUP * columns * (4 + itemsize) + 8 * inputs if inputs else 0
     grams = GRAMS * (points if N <= MAX_WIDTH_OF_Q else 1) + PROBLEM
     parts = {
-        "start weights": 8 * N * d + (0 if inputs else 8 * N * N),
+        "start weights": 8 * N * d * (1 + (training.geometry == "sphere")) + (0 if inputs else 8 * N * N),
         "weights of the runs": threads * ((copies + kept) * padded(N, rows) * columns * itemsize + beside),
         "samples": threads * (samples + tests),
         "recorded rows": 8 * (1 + kept) * seeds * points * row,
