@@ -935,7 +935,6 @@ MUTANTS = [
         "test_methods.py::test_tables_obey_the_order_conditions_at_the_end_and_between[dop853-8-7]",
         "nested basis of the dense output",
     ),
-    # ---- random numbers
     # ---- mini-batches
     Mutant("sgd/_products.py", "q2 += g * x2[i]", "q2 += g * x3[i]", BATCHED, "a sample's product taken twice"),
     Mutant("sgd/_products.py", "l3[j + 1] += q3", "l3[j + 1] = q3", PRODUCTS, "blocks of columns not summed"),
@@ -1213,7 +1212,7 @@ MUTANTS = [
         "corrections counted from the start of a call",
     ),
     Mutant("sgd/_full.py", "1.0 / math.sqrt(total)", "1.0 / total", GROWTH, "square of the length"),
-    Mutant("sgd/full.py", "row.inner)", "abs(row.inner))", REUSED + "[free-sam-plain]", "SAM goes down"),
+    Mutant("sgd/handed.py", "row.inner)", "abs(row.inner))", REUSED + "[free-sam-plain]", "SAM goes down"),
     Mutant(
         "sgd/_full.py", "rule.stops[phase] <= first", "rule.stops[phase] < first", EVERYTHING, "phase one step late"
     ),
@@ -1223,16 +1222,16 @@ MUTANTS = [
     Mutant(
         "sgd/_steps.py", "feedback * f", "f", EVERYTHING + "[correlation-plain-boolean]", "f in the correlation loss"
     ),
-    Mutant("sgd/full.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
+    Mutant("sgd/handed.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
     Mutant("sgd/full.py", "np.outer(scale, scale)", "scale[:, None]", EVERYTHING, "scale of W once in Q"),
     Mutant(
         "sgd/full.py",
-        "state.a[:N] / self.job",
-        "state.a[:N] * self.job",
+        "state.a[:N] / network.unit",
+        "state.a[:N] * network.unit",
         EVERYTHING,
         "1/N the wrong way in what is recorded",
     ),
-    Mutant("sgd/full.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
+    Mutant("sgd/state.py", "network.plain_a, network.b", "network.a, network.b", EVERYTHING, "start without its 1/N"),
     Mutant(
         "sgd/mixed.py",
         "return risk_of(target, activation, m, Q, job.network.unit * a",
@@ -1248,7 +1247,7 @@ MUTANTS = [
         "variance of λ not reduced by what the teacher unit says",
     ),
     Mutant(
-        "sgd/full.py",
+        "sgd/handed.py",
         "act_of(target.activation)",
         "act_of(job.network.activation)",
         "test_sgd_kernels.py::test_labels_of_a_teacher_come_from_its_own_activation",
@@ -1394,8 +1393,7 @@ MUTANTS = [
         "biases start again",
     ),
     Mutant("sgd/_sampled.py", "np.uint32(2)", "np.uint32(0)", LOSSES, "tested on what it was trained on"),
-    Mutant("sgd/_sampled.py", "q2 += g * x2[i]", "q2 += f * x2[i]", LOSSES, "rows swapped in one product"),
-    Mutant("sgd/_sampled.py", "scale * lam[j] + b[j]", "lam[j] + b[j]", LOSSES, "scale of W left out"),
+    Mutant("sgd/_sampled.py", "scale[j] * lam[j] + b[j]", "lam[j] + b[j]", LOSSES, "scale of W left out"),
     Mutant("sgd/_sampled.py", "h[t % GROUP]", "h[0]", LOSSES, "one label for four inputs"),
     Mutant(
         "sgd/_sampled.py",
@@ -1418,7 +1416,11 @@ MUTANTS = [
     Mutant("schedules.py", "/ (eta * rate))", "/ eta)", POWERS, "steps counted at the first step size"),
     Mutant("schedules.py", "later < sooner and sooner > 2", "later < sooner < 2", ORDER_OF_LEAPS, "descent let pass"),
     Mutant(
-        "sgd/limits.py", "threads * (2 + kept)", "threads * (1 + kept)", FORECAST, "states looked ahead not counted"
+        "sgd/limits.py",
+        "threads * ((copies + kept)",
+        "threads * ((1 + kept)",
+        FORECAST,
+        "states looked ahead not counted",
     ),
     Mutant("memory.py", "range(len(parts) + 1)", "range(1)", CONTAINER, "only the outermost control group is asked"),
     Mutant("memory.py", "if limit), default=0", "), default=0", UNKNOWN, "0 bytes where nothing is known"),
@@ -1642,8 +1644,8 @@ MUTANTS = [
     ),
     Mutant(
         "network.py",
-        "np.copysign(1.0, W)",
-        "abs(np.copysign(1.0, W))",
+        "np.copysign(1.0, W, out=W)",
+        "np.copysign(1.0, abs(W), out=W)",
         "test_layerwise_runs.py::test_a_first_layer_of_signs_changes_nothing_else_of_the_draw",
         "all signs positive",
     ),

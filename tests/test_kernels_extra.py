@@ -18,7 +18,8 @@ from odesim.integrate import _explicit
 from odesim.integrate._loop import integrate, no_value
 from odesim.passages import first_passage
 from odesim.plateaus import NODES_A_WINDOW, PlateauRule, _Curve
-from odesim.sgd import full
+from odesim.sgd import full, handed
+from odesim.sgd.state import State
 from odesim.trajectory import Status, Trajectory
 
 
@@ -164,7 +165,7 @@ def test_a_run_that_is_lost_and_comes_back_is_censored():
 
 def sgd_start():
     job = make_job([0, 8], width=3, dim=9)
-    return job, full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    return job, State.start(job.network, np.dtype(float)), handed.constants_of(job, 0)
 
 
 def test_a_group_that_ends_early_applies_its_own_steps_alone():

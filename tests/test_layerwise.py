@@ -13,7 +13,7 @@ from test_sgd import boolean_targets, data
 from odesim.flows.overlap import risk_of
 from odesim.job import Job
 from odesim.network import Network
-from odesim.sgd import full, layerwise
+from odesim.sgd import handed, layerwise
 from odesim.sgd.layerwise import Layerwise
 from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii
@@ -147,7 +147,7 @@ def test_long_runs_stay_with_the_twin_at_awkward_sizes(target, scaling, activati
 def walk(job, dtype=float, ridge=False):
     """One run by hand."""
     state = layerwise._State.start(job.network, np.dtype(dtype))
-    return layerwise._Walk(job, state, full._seed(job, 0), full._shared(job), ridge)
+    return layerwise._Walk(job, state, handed.seed_of(job, 0), handed.shared_of(job), ridge)
 
 
 def to(walk, step):

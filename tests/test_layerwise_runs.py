@@ -20,7 +20,7 @@ from odesim import SGD, Network, Trajectory, run
 from odesim.checks import InputError
 from odesim.flows.correlation import CorrelationFlow
 from odesim.network import FIRST_LAYER_LAWS
-from odesim.sgd import full, layerwise, limits
+from odesim.sgd import full, handed, layerwise, limits
 from odesim.sgd.layerwise import Layerwise
 from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii, one_by_one
@@ -134,7 +134,7 @@ def test_a_second_layer_that_diverges_ends_at_the_step_of_the_twin():
     """relu, eta2 = 5: the first phase's rows and releases are kept."""
     job = make_job(np.arange(0, 400, 3), width=6, activation="relu", training=usual(steps1=150, eta2=5.0), seeds=2)
     got = Layerwise().simulate(job)
-    bound = full.BLOW_UP * full._scale(job.network, job.target)
+    bound = handed.BLOW_UP * handed.size_of(job.network, job.target)
     with np.errstate(all="ignore"):
         for index in range(2):
             states = twin(job, index, 399)

@@ -14,8 +14,9 @@ from odesim import seeds
 from odesim.flows.overlap import risk_of
 from odesim.job import Job
 from odesim.network import Network
-from odesim.sgd import _random, full
+from odesim.sgd import _random, full, handed
 from odesim.sgd.full import SGD
+from odesim.sgd.state import State
 from odesim.targets.series import Target
 from odesim.training import INNER, REUSES, Phase, Training
 from odesim.trajectory import Status
@@ -225,8 +226,8 @@ def test_frozen_layers_stay_to_the_bit():
 @pytest.mark.parametrize("activation", ["erf", "relu"])
 def test_padding_stays_zero(activation):
     job = make_job([0, 100], width=3, dim=9, activation=activation, training=Training(eta=0.02, eta_b=0.02))
-    state = full._State.start(job.network, np.dtype(float))
-    assert full._advance(state, 100, job.network, full._constants(job, 0)) == Status.DONE
+    state = State.start(job.network, np.dtype(float))
+    assert full._advance(state, 100, job.network, handed.constants_of(job, 0)) == Status.DONE
     assert state.W.shape == (4, 16)
     for padding in (state.W[3:], state.W[:, 9:], state.a[3:], state.b[3:]):
         assert not padding.any()

@@ -13,6 +13,7 @@ from odesim.job import Job
 from odesim.sgd import _products, batch, full, limits
 from odesim.sgd.full import SGD
 from odesim.sgd.mixed import risk
+from odesim.sgd.state import placed
 from odesim.targets.series import Target
 from odesim.training import Training
 
@@ -50,7 +51,7 @@ def test_every_step_is_that_of_the_literal_loop(draw):
         patch.setattr(limits, "SLICE", draw.draw(st.sampled_from([4, 8, 64])))
         patch.setattr(full, "_walk", lambda job: (batch.BatchWalk, _products.NEURONS))
         got = SGD(dtype=dtype).simulate(job)
-    compare_with_twin(full.placed(job), got, 1e-10 if dtype == "float64" else 2e-4)
+    compare_with_twin(placed(job), got, 1e-10 if dtype == "float64" else 2e-4)
 
 
 @pytest.mark.parametrize("target", [STAIRS, BOOLEAN], ids=["gaussian", "boolean"])

@@ -16,8 +16,9 @@ from test_sgd_bits import digest
 
 from odesim import cli
 from odesim.checks import InputError
-from odesim.sgd import batch, full, limits
+from odesim.sgd import batch, full, handed, limits
 from odesim.sgd.full import SGD
+from odesim.sgd.state import State, placed
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
@@ -79,9 +80,9 @@ def test_divergence_is_found_at_its_step(size, geometry, reuse, dtype):
     """On the sphere it is the second layer that diverges. A second look at the samples may find it sooner."""
     rates = {"eta": 2.0} if geometry == "free" else {"eta": 0.02, "eta_a": 20.0}
     training = Training(batch=size, geometry=geometry, reuse=reuse, **rates)
-    job = full.placed(make_job(np.arange(0, 60), width=6, activation="relu", training=training, seeds=2))
+    job = placed(make_job(np.arange(0, 60), width=6, activation="relu", training=training, seeds=2))
     got = SGD(dtype=dtype).simulate(job)
-    bound = full.BLOW_UP * full._scale(job.network, job.target)
+    bound = handed.BLOW_UP * handed.size_of(job.network, job.target)
     for index in range(2):
         with np.errstate(all="ignore"):
             sizes = [(np.abs(s[3]).sum(axis=1) + abs(s[4])).max() for s in twin(job, index, 59)[:-1]]
@@ -98,10 +99,10 @@ def test_divergence_is_found_at_its_step(size, geometry, reuse, dtype):
 def start(job, dtype="float64", activation=None):
     """The walk of a job's first run."""
     walk, rows = full._walk(job)
-    constants = full._constants(job, 0)
+    constants = handed.constants_of(job, 0)
     if activation is not None:
         constants = (constants[0], act(activation), *constants[2:])
-    return walk(job, full._State.start(job.network, np.dtype(dtype), rows), constants)
+    return walk(job, State.start(job.network, np.dtype(dtype), rows), constants)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -137,7 +138,7 @@ def test_one_sample_of_a_batch_is_enough_to_end_a_run(sample):
 @pytest.mark.parametrize("case", RUNS)
 def test_padding_stays_zero(case):
     job = make_job([0, 100], width=3, dim=9, biases=0.5, **RUNS[case])
-    walk = start(full.placed(job), activation="sigmoid")  # σ(0) is not 0
+    walk = start(placed(job), activation="sigmoid")  # σ(0) is not 0
     assert walk.advance(20) == Status.DONE
     state = walk.state
     assert state.W.shape == (6, 16)

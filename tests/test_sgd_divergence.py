@@ -6,8 +6,9 @@ from conftest import act
 from test_sgd import ALL, BOOLEAN, STAIRS, make_job, twin
 from test_sgd_sphere import REUSED
 
-from odesim.sgd import full
+from odesim.sgd import full, handed
 from odesim.sgd.full import SGD
+from odesim.sgd.state import State
 from odesim.training import Training
 from odesim.trajectory import Status
 
@@ -17,7 +18,7 @@ from odesim.trajectory import Status
 def test_relu_divergence_is_found_at_its_step(eta, dtype):
     job = make_job(np.arange(0, 400, 3), width=6, activation="relu", training=Training(eta=eta), seeds=2)
     got = SGD(dtype=dtype).simulate(job)
-    bound = full.BLOW_UP * full._scale(job.network, job.target)
+    bound = handed.BLOW_UP * handed.size_of(job.network, job.target)
     with np.errstate(all="ignore"):
         for index in range(2):
             sizes = [np.abs(s[3]).sum() + abs(s[4]) for s in twin(job, index, 399)[:-1]]
@@ -42,7 +43,7 @@ def test_a_second_layer_that_diverges_is_found_with_erf():
 @pytest.mark.parametrize("where", ["W", "a", "b"])
 def test_a_poisoned_weight_is_found_at_once(dtype, name, poison, where):
     job = make_job([0, 40], width=3, dim=9)
-    state, constants = full._State.start(job.network, np.dtype(dtype)), full._constants(job, 0)
+    state, constants = State.start(job.network, np.dtype(dtype)), handed.constants_of(job, 0)
     constants = (constants[0], act(name), *constants[2:])
     assert full._advance(state, 8, job.network, constants) == Status.DONE
     getattr(state, where)[(1, 4) if where == "W" else 1] = poison
@@ -54,7 +55,7 @@ def test_a_correlation_run_without_bound_ends_at_the_step_of_the_twin():
     """−y f has no minimum: with ReLU both layers grow for ever, without any feedback through f."""
     training = Training(eta=0.2, loss="correlation")
     job = make_job(np.arange(0, 400, 3), width=6, activation="relu", training=training)
-    bound = full.BLOW_UP * full._scale(job.network, job.target)
+    bound = handed.BLOW_UP * handed.size_of(job.network, job.target)
     got = SGD().simulate(job)
     with np.errstate(all="ignore"):
         sizes = [np.abs(s[3]).sum() + abs(s[4]) for s in twin(job, 0, 399)[:-1]]
@@ -72,7 +73,7 @@ def test_a_correlation_run_without_bound_ends_at_the_step_of_the_twin():
 def test_a_poisoned_weight_is_found_on_the_sphere_and_with_reuse(rule, poison, where):
     """Eight steps later a sphere's lengths have been corrected as well: at step 64."""
     job = make_job([0, 80], width=3, dim=9, training=REUSED[rule])
-    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    state, constants = State.start(job.network, np.dtype(float)), handed.constants_of(job, 0)
     for taken in (8, 64):
         assert full._advance(state, taken - state.step, job.network, constants) == Status.DONE
         broken = state.copy()
@@ -96,7 +97,7 @@ def test_an_inner_step_out_of_bounds_ends_the_run_at_its_step(size, status):
 @pytest.mark.parametrize("target", [STAIRS, BOOLEAN], ids=["gaussian", "boolean"])
 def test_a_poisoned_weight_is_found_under_the_correlation_loss_and_decay(where, target):
     job = make_job([0, 40], target=target, width=3, dim=9, training=ALL)
-    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    state, constants = State.start(job.network, np.dtype(float)), handed.constants_of(job, 0)
     assert full._advance(state, 8, job.network, constants) == Status.DONE
     getattr(state, where)[(1, 4) if where == "W" else 1] = np.nan
     assert full._advance(state, 8, job.network, constants) == Status.NOT_FINITE
@@ -112,14 +113,14 @@ def test_decay_that_overshoots_diverges():
 
 def test_huge_but_finite_weights_count_as_diverged():
     job = make_job([0, 4])
-    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    state, constants = State.start(job.network, np.dtype(float)), handed.constants_of(job, 0)
     state.W[2, 5] = 1e15
     assert full._advance(state, 4, job.network, constants) == Status.DIVERGED
 
 
 def test_steps_before_the_end_are_applied():
     job = make_job([0, 60], activation="relu", width=6, training=Training(eta=2.0))
-    state, constants = full._State.start(job.network, np.dtype(float)), full._constants(job, 0)
+    state, constants = State.start(job.network, np.dtype(float)), handed.constants_of(job, 0)
     assert full._advance(state, 60, job.network, constants) != Status.DONE
     with np.errstate(all="ignore"):
         W = twin(job, 0, state.step)[-1][0]

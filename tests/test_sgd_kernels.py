@@ -8,7 +8,7 @@ from hypothesis import given
 from scipy.special import erf
 from test_sgd import make_job
 
-from odesim.sgd import _full, _labels, full
+from odesim.sgd import _full, _labels, handed
 from odesim.targets.series import Target
 
 
@@ -28,7 +28,7 @@ def test_exponential_to_double_precision():
 
 def labels_of(job, x):
     """Labels of four points (4, P) of float64, without noise."""
-    source, y = full._source(job), np.empty(4)
+    source, y = handed.source_of(job), np.empty(4)
     units = np.empty((3, source.second_layer.size))
     _labels.labels(np.uint64(0), 0, source, x, _labels.hermite_scratch(source), units, y)
     return y

@@ -16,10 +16,11 @@ from test_sgd import ALL, BOOLEAN, STAIRS, make_job
 from odesim import cli
 from odesim.checks import InputError
 from odesim.job import Job
-from odesim.sgd import _random, _sampled, full, sampled
+from odesim.sgd import _random, _sampled, full, handed, sampled
 from odesim.sgd.full import SGD
 from odesim.sgd.layerwise import Layerwise
 from odesim.sgd.sampled import Sampler, inputs_for
+from odesim.sgd.state import State
 from odesim.simulation import examine
 from odesim.targets.series import Target
 from odesim.training import Training
@@ -33,7 +34,7 @@ PARITIES = Target.parse("z1 + z1*z2*z3*z4*z5 + " + "*".join(f"z{i}" for i in ran
 
 def sampler(job, index=0, count=4096):
     """The test inputs of one run."""
-    seed, act, _, _, source = full._constants(job, index)
+    seed, act, _, _, source = handed.constants_of(job, index)
     return Sampler.of(count, act, source).of_run(seed)
 
 
@@ -41,7 +42,7 @@ def naive_losses(job, W, a, b, index, count):
     """½(h − f)² as written, on the samples of the stream's known generator; a is that of the plain network."""
     x = np.empty((count, job.network.dim), np.float32)
     draw = _random.signs if job.target.data == "boolean" else _random.samples
-    draw(full._seed(job, index), np.uint32(2), 0, x)
+    draw(handed.seed_of(job, index), np.uint32(2), 0, x)
     x = x.astype(float)
     f = job.network.activation.function(x @ W.T + b) @ a
     return 0.5 * (job.target.evaluate(x[:, : job.target.P]) - f) ** 2
@@ -52,13 +53,13 @@ def test_losses_are_the_literal_formula(draw, dtype, count):
     target = draw.draw(targets() | st.sampled_from([BOOLEAN, Target.teacher(2, "relu", second_layer=[1.0, -0.5])]))
     network = draw.draw(networks(target))
     job = Job(target, network, Training(eta=0.1, noise=0.7), np.arange(2), 1)
-    state = full._State.start(network, np.dtype(dtype))
+    state = State.start(network, np.dtype(dtype))
     scale = np.array(draw.draw(st.lists(st.sampled_from([1.0, 0.7]), min_size=network.width, max_size=network.width)))
     state.scale[: network.width] = scale
-    _, act, _, _, source = full._constants(job, 0)
+    _, act, _, _, source = handed.constants_of(job, 0)
     out = np.empty(count)
     quiet = source._replace(noise=0.0)
-    _sampled.losses(state.W, state.scale, state.a, state.b, network.dim, full._seed(job, 0), act, quiet, out)
+    _sampled.losses(state.W, state.scale, state.a, state.b, network.dim, handed.seed_of(job, 0), act, quiet, out)
     wanted = naive_losses(job, scale[:, None] * network.weights, network.plain_a, network.b, 0, count)
     tight = 1e-10 if dtype == "float64" else 2e-4
     np.testing.assert_allclose(out, wanted, rtol=tight, atol=tight * max(1.0, wanted.max()))
@@ -70,7 +71,7 @@ def test_losses_are_the_literal_formula(draw, dtype, count):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_norms_are_sums_in_double_precision(dtype):
     job = make_job([0, 1], width=5, dim=37)
-    state, m = full._State.start(job.network, np.dtype(dtype)), np.empty((5, 3))
+    state, m = State.start(job.network, np.dtype(dtype)), np.empty((5, 3))
     q = sampled.norms(state.W, m)
     W = job.network.weights.astype(dtype).astype(float)
     np.testing.assert_array_equal(m, W[:, :3])
@@ -99,8 +100,8 @@ def trained():
     """A Boolean job at d = 9 and its weights after 200 steps."""
     options = {"dim": 9, "width": 5, "biases": 0.4, "scaling": "mean_field", "activation": "relu"}
     job = make_job([0, 200], target=BOOLEAN, training=Training(eta=0.01, eta_b=0.01), **options)
-    state = full._State.start(job.network, np.dtype(float))
-    assert full._advance(state, 200, job.network, full._constants(job, 0)) == Status.DONE
+    state = State.start(job.network, np.dtype(float))
+    assert full._advance(state, 200, job.network, handed.constants_of(job, 0)) == Status.DONE
     return job, state
 
 
@@ -134,7 +135,7 @@ def test_test_inputs_are_new_in_every_run_and_stay_the_same_in_one():
     assert got.risk[0, 0] != got.risk[1, 0]
     x = np.empty((2, 64, 12), np.float32)
     for stream in (0, 2):
-        _random.samples(full._seed(job, 0), np.uint32(stream), 0, x[stream // 2])
+        _random.samples(handed.seed_of(job, 0), np.uint32(stream), 0, x[stream // 2])
     assert abs(np.corrcoef(x[0].ravel(), x[1].ravel())[0, 1]) < 4 / math.sqrt(x[0].size)
 
 

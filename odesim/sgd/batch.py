@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from odesim.network import Network
 from odesim.sgd._batch import Desk, advance
 from odesim.sgd.ensemble import Look
-from odesim.sgd.full import _lines, _Walk
+from odesim.sgd.full import _Walk
 from odesim.sgd.limits import leans, slice_of, slice_rows, sums_apart
+from odesim.sgd.state import zeros_on_lines
 from odesim.trajectory import Status
 
 WORK_A_CALL = 3e8
@@ -25,9 +26,9 @@ class BatchWalk(_Walk):
         W, training = self.state.W, self.job.training
         none = (0, W.shape[1])
         self.desk = Desk(
-            x=_lines((slice_rows(int(training.batch)), W.shape[1]), W.dtype),
-            leaning=_lines(W.shape if leans(training) else none, W.dtype),
-            sums=_lines(W.shape if sums_apart(training) else none, W.dtype),
+            x=zeros_on_lines((slice_rows(int(training.batch)), W.shape[1]), W.dtype),
+            leaning=zeros_on_lines(W.shape if leans(training) else none, W.dtype),
+            sums=zeros_on_lines(W.shape if sums_apart(training) else none, W.dtype),
         )
 
     def advance(self, until: int) -> Status:

@@ -3,45 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim import checks, seeds
-from odesim._lines import BYTES as LINE
-from odesim.activations.handed import act_of
+from odesim import checks
 from odesim.job import Job
 from odesim.memory import Memory
-from odesim.network import LATER, Network
+from odesim.network import Network
 from odesim.sgd import _full as kernels
-from odesim.sgd._labels import Source
 from odesim.sgd._online import advance
 from odesim.sgd._products import NEURONS
 from odesim.sgd._random import GROUP
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
+from odesim.sgd.handed import seed_of, shared_of
 from odesim.sgd.limits import (
     MAX_WIDTH_OF_Q,
-    NEURON_PADDING,
     PAIR,
     Sizes,
     check,
     needed,
-    padded,
-    padded_shape,
 )
 from odesim.sgd.mixed import risk
 from odesim.sgd.sampled import Sampler, inputs_for, norms
-from odesim.targets.series import Target
-from odesim.targets.teacher import TeacherTarget
+from odesim.sgd.state import State, placed
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
 
 Array = NDArray[np.float64]
-
-BLOW_UP = 1e8
-"""A forward pass beyond this many times the start's own scale ends the run as diverged."""
 
 WORK_A_CALL = 1e8
 """Operations between two looks at the progress bar and the stop flag: about 20 ms."""
@@ -112,12 +103,12 @@ class SGD:
         inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
         check(job, dtype, threads, inputs)
         job = placed(job)
-        shared, (walk, rows) = _shared(job), _walk(job)
+        shared, (walk, rows) = shared_of(job), _walk(job)
         sampler = Sampler.of(inputs, shared[0], shared[-1])
 
         def start(index: int) -> _Walk:
-            seed = _seed(job, index)
-            state = _State.start(job.network, dtype, rows)
+            seed = seed_of(job, index)
+            state = State.start(job.network, dtype, rows)
             return walk(job, state, (seed, *shared), sampler and sampler.of_run(seed))
 
         ensemble = Ensemble(job, start, shapes(job, inputs))
@@ -147,42 +138,11 @@ class SGD:
 
 
 @dataclass
-class _State:
-    """Zero-padded weights of one run after ``step`` steps; between calls a multiple of four.
-
-    Neuron j's first layer is scale_j · W_j; the second layer is that of the plain network.
-    """
-
-    W: NDArray[Any]
-    a: Array
-    b: Array
-    scale: Array
-    step: int = 0
-
-    @classmethod
-    def start(cls, network: Network, dtype: np.dtype[Any], rows: int = PAIR) -> _State:
-        """Copy the start weights, padded: a multiple of ``rows`` rows, each a whole number of vectors long."""
-        shape = padded_shape(network, rows)
-        neurons = padded(shape[0], NEURON_PADDING)
-        state = cls(_lines(shape, dtype), np.zeros(neurons), np.zeros(neurons), np.ones(neurons))
-        assert network.weights is not None
-        state.W[: network.width, : network.dim] = network.weights
-        state.a[: network.width], state.b[: network.width] = network.plain_a, network.b
-        return state
-
-    def copy(self) -> _State:
-        """Return a state that shares no arrays."""
-        W = _lines(self.W.shape, self.W.dtype)
-        W[:] = self.W
-        return _State(W, self.a.copy(), self.b.copy(), self.scale.copy(), self.step)
-
-
-@dataclass
 class _Walk:
     """One run, in whole groups of four steps; output steps inside a group are seen ahead, on a copy."""
 
     job: Job
-    state: _State
+    state: State
     constants: tuple[Any, ...]
     sampler: Sampler | None = None
     """What samples the risk; None where it is exact."""
@@ -227,7 +187,7 @@ class _Walk:
         state.W[:], state.a[:], state.b[:] = arrays["W"], arrays["a"], arrays["b"]
         state.scale[:], state.step = arrays["scale"], int(arrays["step"])
 
-    def _values(self, state: _State) -> dict[str, Array]:
+    def _values(self, state: State) -> dict[str, Array]:
         network, N = self.job.network, self.job.network.width
         m, scale = np.empty((N, self.job.target.P)), state.scale[:N]
         values = {"a": state.a[:N] / network.unit, "b": state.b[:N].copy()}
@@ -244,7 +204,7 @@ class _Walk:
             values |= self._risk(state, values)
         return values
 
-    def _risk(self, state: _State, values: Mapping[str, Array]) -> dict[str, Any]:
+    def _risk(self, state: State, values: Mapping[str, Array]) -> dict[str, Any]:
         """Return the risk of finite weights."""
         if not all(np.isfinite(value).all() for value in values.values()):
             return {}
@@ -270,84 +230,12 @@ def shapes(job: Job, inputs: int = 0) -> dict[str, tuple[int, ...]]:
     return {"risk": (), **({"risk_se": ()} if inputs else {}), "m": (N, P), "a": (N,), "b": (N,), **gram}
 
 
-def placed(job: Job) -> Job:
-    """Return the job with its start where the geometry has it: on the sphere, weights of length 1."""
-    network = job.network
-    if job.training.geometry != "sphere" or network.weights is None:
-        return job
-    length = np.linalg.norm(network.weights, axis=1)
-    m, weights = network.m / length[:, None], network.weights / length[:, None]
-    return replace(job, network=replace(network, m=m, R=LATER, weights=weights))
-
-
-def _lines(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Zeros that begin with a line of memory: a vector across two lines costs twice."""
-    count = int(np.prod(shape))
-    spare = LINE // dtype.itemsize
-    zeros = np.zeros(count + spare, dtype)
-    first = -zeros.ctypes.data % LINE // dtype.itemsize
-    return zeros[first : first + count].reshape(shape)
-
-
-def _advance(state: _State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:
+def _advance(state: State, count: int, network: Network, constants: tuple[Any, ...]) -> Status:
     """Take ``count`` steps in place."""
     status, state.step = advance(
         state.W, state.scale, state.a, state.b, network.width, network.dim, state.step, count, *constants
     )
     return Status(status)
-
-
-def _constants(job: Job, index: int) -> tuple[Any, ...]:
-    """Return the kernel's arguments that stay the same through one run."""
-    return _seed(job, index), *_shared(job)
-
-
-def _seed(job: Job, index: int) -> np.uint64:
-    """Return the key of one run's samples."""
-    return seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
-
-
-def _shared(job: Job) -> tuple[Any, ...]:
-    """Return those constants that all runs share; the same objects in every call, numba types them but once."""
-    bound = BLOW_UP * _scale(job.network, job.target)
-    return act_of(job.network.activation), _rule(job), bound, _source(job)
-
-
-def _rule(job: Job) -> kernels.Rule:
-    """Lay out the rates of the plain network and the loss."""
-    rows = job.training.rates(job.network)
-    return kernels.Rule(
-        stops=np.array([row.stop for row in rows], dtype=np.int64),
-        rates=np.array(
-            [(row.w, row.a, row.b, 1 - row.w * row.decay_w, 1 - row.a * row.decay_a, row.inner) for row in rows]
-        ),
-        feedback=1.0 if job.training.loss == "square" else 0.0,
-        sphere=int(job.training.geometry == "sphere"),
-        twice=int(job.training.reuse == "twice"),
-    )
-
-
-def _source(job: Job) -> Source:
-    """Lay out the law of the samples and the target."""
-    target, none = job.target, np.zeros(0, dtype=np.int64)
-    terms: Any = (none, none, none, np.zeros(0))
-    teacher: Any = (np.zeros((0, 0)), np.zeros(0), act_of(job.network.activation))
-    if isinstance(target, TeacherTarget):
-        teacher = (target.weights, target.second_layer, act_of(target.activation))
-    else:
-        terms = target.arrays()
-    return Source(int(target.data == "boolean"), float(job.training.noise), *terms, *teacher)
-
-
-def _scale(network: Network, target: Target | TeacherTarget) -> float:
-    """Bound the size of a usual forward pass at the start, Σ|λ_j| + |f|, and that of the target.
-
-    Under the correlation loss nothing feeds back through f, yet weights may grow for ever where σ is not bounded;
-    a run so far from its start has nothing more to tell, and ends by the same bound.
-    """
-    spread = np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + network.residual_norms) + np.abs(network.b)
-    outputs = np.abs(network.plain_a) @ np.maximum(spread, 1.0)
-    return float(1.0 + spread.sum() + outputs + np.sqrt(target.energy + target.constant**2))
 
 
 def _steps_a_call(network: Network) -> int:

@@ -13,7 +13,7 @@ from odesim import checks
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd import _layerwise as kernels
-from odesim.sgd import full
+from odesim.sgd import full, handed
 from odesim.sgd._full import overlaps
 from odesim.sgd.ensemble import Ensemble, Look, threads_for
 from odesim.sgd.limits import (
@@ -109,13 +109,13 @@ class Layerwise:
         dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
         inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
         _check(job, dtype, threads, inputs)
-        (N, P), shared, ridge = job.network.m.shape, full._shared(job), self.second_phase == "ridge"
+        (N, P), shared, ridge = job.network.m.shape, handed.shared_of(job), self.second_phase == "ridge"
         if ridge or not inputs:
             check_risk(job)
         sampler = Sampler.of(inputs, shared[0], shared[-1])
 
         def start(index: int) -> _Walk:
-            seed, state = full._seed(job, index), _State.start(job.network, dtype)
+            seed, state = handed.seed_of(job, index), _State.start(job.network, dtype)
             return _Walk(job, state, seed, shared, ridge, sampler and sampler.of_run(seed))
 
         ensemble = Ensemble(job, start, {**full.shapes(job, inputs), "strays": (N,), "release": (N, P)})
@@ -169,7 +169,7 @@ class _Walk:
     seed: np.uint64
     shared: tuple[Any, ...]
     ridge: bool
-    sampler: Sampler | None
+    sampler: Sampler | None = None
     """What samples the risk; None where it is exact."""
 
     @property
