@@ -165,7 +165,10 @@ class Experiment(Config):
     def _drawing(self) -> dict[str, Any]:
         """How networks are drawn, with the defaults that depend on the dynamics."""
         kind, options = self.dynamics.name, dataclasses.asdict(self.network)
-        del options["weights"]
+        if options.pop("weights") is not None and options["first_layer"] is not None:
+            raise InputError(
+                f"network.first_layer={options['first_layer']!r}, but network.weights holds W; drop either"
+            )
         options["scaling"] = options["scaling"] or ("mean_field" if kind == "mean_field" else "plain")
         options["first_layer"] = options["first_layer"] or ("signs" if kind == "layerwise" else "gaussian")
         return options

@@ -181,6 +181,8 @@ def _notes(
 ) -> list[str]:
     """What else is known, one sentence each."""
     notes = []
+    if training.reuse != "none":
+        notes.append(f"these times leave out reuse={training.reuse!r}, which can shorten a leap of 2 or more by far")
     if reachable.leap > path.leap:
         notes.append(f"without the terms never learned the leap is {reachable.leap}, not {path.leap}")
     if not reachable.steps:

@@ -143,6 +143,7 @@ def test_a_file_that_unpacks_to_more_than_there_is(capsys, tmp_path, monkeypatch
     ("words", "message"),
     [
         (["--second-layer", "0.3"], "network.second_layer=0.3, but network.weights holds a; drop either"),
+        (["--first-layer", "signs"], "network.first_layer='signs', but network.weights holds W; drop either"),
         (["--second-layer-law", "uniform"], "network.second_layer_law='uniform', but network.weights holds a"),
         (["--biases", "1"], "network.biases=1.0, but network.weights holds b"),
         (["--dim", "8"], "network.weights='start.npz' has W of shape (3, 9), not (width, dim) = (3, 8); give"),

@@ -263,3 +263,9 @@ def test_large_targets_are_not_followed():
     found = outlook(" + ".join(f"z{i}*z{i + 1}*z{i + 2}" for i in range(1, 200)), width=200, dim=300)
     assert found.groups == ()
     assert len(found.terms) == 100
+
+
+def test_reuse_of_samples_is_said_to_be_left_out():
+    training = Training(eta=0.001, reuse="sam", **FROZEN)
+    assert "these times leave out reuse='sam'" in outlook("z1*z2*z3", training=training).text()
+    assert "reuse" not in outlook("z1*z2*z3").text()
