@@ -28,7 +28,7 @@ from odesim.sgd._full import (
 )
 from odesim.sgd._labels import hermite_scratch, labels
 from odesim.sgd._products import NEURONS, SAMPLES, add, multiply
-from odesim.sgd._random import BITS, GROUP, INPUTS, draw_group, draw_signs
+from odesim.sgd._random import BITS, GROUP, INPUTS, draw_group, draw_normals, draw_signs
 
 
 class Desk(NamedTuple):
@@ -85,6 +85,8 @@ def draw(source, batch, first, count, dim, x):
         four = x[row : row + GROUP]
         if source.boolean:
             draw_signs(batch.seed, INPUTS, group, batch.words, dim, four)
+        elif x.itemsize == 4:  # with no copy on the way
+            draw_normals(batch.seed, INPUTS, group, batch.draws[:GROUP], four)
         else:
             draw_group(batch.seed, INPUTS, group, batch.draws, four)
         labels(batch.seed, group, source, four, batch.He, batch.units, batch.y[row : row + GROUP])
