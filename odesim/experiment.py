@@ -87,7 +87,7 @@ class Experiment(Config):
 
         target, spec = Target.parse(self.target.expression, data=self.target.data), self.runs
         sizes = Sizes(self.network.width, self.network.dim, target.P, spec.seeds, spec.points)
-        own = dict(self.dynamics.options) if self.dynamics.name == "sgd" else {}
+        own = dict(self.dynamics.options) if self.dynamics.name in menu.ENSEMBLES else {}
         training = self.training.rates(sizes.dim, path=leap_path(target))
         options = (spec.dtype, own.get("threads"), own.get("test_samples"))
         return needed(sizes, target.data, training, checkpoint, *options)
