@@ -25,7 +25,8 @@ LARGEST = np.finfo(np.float64).max
 RUNNING, DIVERGED, NOT_FINITE = 0, 1, 2
 """What `advance` returns first: the numbers of the Trajectory's Status."""
 
-OF_W, OF_A, OF_B, KEEP_W, KEEP_A = 0, 1, 2, 3, 4
+OF_W, OF_A, OF_B, KEEP_W, KEEP_A, INNER = 0, 1, 2, 3, 4, 5
+NONE, TWICE, REUSE_INNER = 0, 1, 2
 """Columns of `Rule.rates`."""
 
 # exp x = 2^n e^r: adding the magic number rounds to an integer and leaves n in the lowest bits of the sum.
@@ -42,6 +43,8 @@ class Rule(NamedTuple):
     stops: np.ndarray  # (phases) the first step that is no longer in it, increasing; no run reaches the last
     rates: np.ndarray  # (phases, 5) step sizes of W, a and b; what a step keeps of W and of a, 1 − rate · decay
     feedback: float  # residual y − feedback · f: 1 for the square loss, 0 for the correlation loss
+    sphere: int
+    reuse: int
 
 
 @kernel(fastmath=FASTMATH - {"reassoc"})
