@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._packs import filled, fma, load, root, store
+from odesim._packs import WIDTH, filled, fma, load, root, store
 from odesim.sgd._chain_labels import lane_labels, scratch_of
 from odesim.sgd._chain_step import Neurons, step
 from odesim.sgd._chi import CHUNK, LENGTHS, lane_lengths, lane_normals
@@ -155,3 +155,22 @@ def advance(lanes, P, dim, K, block, start, count, act, rule, bound, source):
                 to_sphere(lanes.V, P + K)
     flush(lanes.V, x[now], P + K, n)
     return K
+
+
+@kernel
+def lane_overlaps(V, rows, m, Q):
+    """Fill m (WIDTH, N, P) and Q (WIDTH, N, N) = V Vᵀ lane by lane from the first ``rows`` coordinates."""
+    N, width = V.shape[0], V.shape[2]
+    for j in range(N):
+        for r in range(m.shape[2]):
+            for lane in range(width):
+                m[lane, j, r] = V[j, r, lane]
+        for k in range(j + 1):
+            total = filled(0.0)
+            for q in range(rows):
+                total = fma(load(V, (j, q, 0)), load(V, (k, q, 0)), total)
+            sums = np.empty((1, width))
+            store(sums, (0, 0), total)
+            for lane in range(width):
+                Q[lane, j, k] = sums[0, lane]
+                Q[lane, k, j] = sums[0, lane]
