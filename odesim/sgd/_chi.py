@@ -87,6 +87,8 @@ def lane_lengths(keys, group, r, freedom, x, word, out):
         return
     for lane in range(out.size):
         y, w, attempt = np.float64(x[lane]), word[lane], 0
+        if bound * y * y * y * y <= w * TO_UNIT * (1.0 - abs(c * y)):
+            continue
         while not accepted(y, w, d):
             attempt += 1
             y, w = next_attempt(keys[:, lane], group, r, attempt)
