@@ -15,7 +15,7 @@ from odesim._packs import filled, fma, load, root, store
 from odesim.sgd._chain_labels import lane_labels, scratch_of
 from odesim.sgd._chain_radii import move
 from odesim.sgd._chain_step import neurons_of, step
-from odesim.sgd._chi import CHUNK, LENGTHS, lane_lengths, lane_normals
+from odesim.sgd._chi import CHUNK, LENGTHS, Attempt, lane_lengths, lane_normals, room
 from odesim.sgd._compress import compress
 from odesim.sgd._full import OF_W
 from odesim.sgd._random import GROUP, INPUTS
@@ -40,6 +40,7 @@ class Draws(NamedTuple):
     normals: np.ndarray
     length_words: np.ndarray  # (4, CHUNK, WIDTH): the normal of a length comes from the first, its word is the second
     length_normals: np.ndarray
+    room: Attempt
 
 
 @kernel
@@ -47,7 +48,7 @@ def draws_of(coordinates, width):
     """Return room for them."""
     words, normals = np.empty((GROUP, coordinates, width), np.uint32), np.empty((GROUP, coordinates, width), np.float32)
     length_words, length_normals = np.empty((GROUP, CHUNK, width), np.uint32), np.empty((GROUP, CHUNK, width), np.float32)
-    return Draws(words, normals, length_words, length_normals)
+    return Draws(words, normals, length_words, length_normals, room())
 
 
 @kernel(counted=False)
@@ -87,7 +88,7 @@ def multiply(V, x, rows, lam):
         store(lam, (j, 0), total)
 
 
-@kernel
+@kernel(counted=False)
 def finish(V, old, new, rows, n):
     """Finish the step on the samples ``old`` (B, coordinates, WIDTH), and multiply by the first of the next."""
     for s in range(old.shape[0]):
@@ -96,7 +97,7 @@ def finish(V, old, new, rows, n):
             store(n.keep, (j, 0), filled(1.0))
 
 
-@kernel
+@kernel(counted=False)
 def flush(V, x, rows, n):
     """Finish the step on the samples x; the next `finish` then changes nothing."""
     finish(V, x, x[0], rows, n)
@@ -105,7 +106,7 @@ def flush(V, x, rows, n):
             store(n.c, (s, j, 0), filled(0.0))
 
 
-@kernel
+@kernel(counted=False)
 def fill_sample(keys, number, rows, last, freedom, draws, x):
     """Fill x (coordinates, WIDTH) with sample ``number``: ``rows`` normals, its length outside, zeros up to ``last``."""
     group, r = number // GROUP, number % GROUP
@@ -116,10 +117,10 @@ def fill_sample(keys, number, rows, last, freedom, draws, x):
         for lane in range(x.shape[1]):
             x[q, lane] = 0.0
     if freedom > 0:
-        lane_lengths(keys, group, r, freedom, draws.length_normals[r, 0], draws.length_words[r, 1], x[rows])
+        lane_lengths(keys, group, r, freedom, draws.length_normals[r, 0], draws.length_words[r, 1], draws.room, x[rows])
 
 
-@kernel
+@kernel(counted=False)
 def fill_batch(keys, first, rows, dim, drawn, draws, x):
     """Fill x (B, coordinates, WIDTH) with the samples from number ``first`` on; return the last group drawn.
 
@@ -132,7 +133,7 @@ def fill_batch(keys, first, rows, dim, drawn, draws, x):
         if number // GROUP != drawn:
             drawn = number // GROUP
             lane_normals(keys, INPUTS, drawn, draws.words, min(known + GROUP, dim), draws.normals)
-            lane_normals(keys, LENGTHS, drawn, draws.length_words, CHUNK, draws.length_normals)
+            lane_normals(keys, LENGTHS, drawn, draws.length_words, draws.length_words.shape[1], draws.length_normals)
         fill_sample(keys, number, known, last, dim - known, draws, x[s])
     return drawn
 
@@ -171,7 +172,7 @@ def advance(lanes, K, start, count, act, rule, bound, source, setting):
     n = neurons_of(lanes.a, lanes.b, lanes.status, batch)
     draws, labels = draws_of(most, width), scratch_of(source, P, width)
     x, u = np.zeros((2, batch, most, width)), np.zeros((most, width))
-    now, phase, drawn, rows = 0, 0, -1, P + K
+    now, phase, drawn, rows = 0, 0, np.int64(-1), P + K
     for number in range(start, start + count):
         while rule.stops[phase] <= number:
             phase += 1

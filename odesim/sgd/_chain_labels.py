@@ -26,8 +26,9 @@ class Scratch(NamedTuple):
 @kernel
 def scratch_of(source, P, width):
     """Return arrays for one source."""
-    degree = source.powers.max() if source.powers.size else 0
-    K = source.second_layer.size
+    degree, K = 0, source.second_layer.size
+    for power in source.powers:
+        degree = max(degree, power)
     flat, shape = np.zeros((3, K * width)), (K, width)
     words, normals = np.empty((GROUP, CHUNK, width), np.uint32), np.empty((GROUP, CHUNK, width), np.float32)
     He = np.ones((P, degree + 1, width))
@@ -52,7 +53,7 @@ def series(source, x, He):
     return total
 
 
-@kernel
+@kernel(counted=False)
 def teacher(source, x, scratch):
     """Return Σ_k v_k σ(<w_k, x_:P>)."""
     for k in range(source.second_layer.size):
@@ -67,7 +68,7 @@ def teacher(source, x, scratch):
     return total
 
 
-@kernel
+@kernel(counted=False)
 def lane_labels(keys, source, number, x, scratch, y):
     """Fill y (WIDTH) with the label of sample ``number``, x (coordinates, WIDTH)."""
     if source.second_layer.size > 0:
@@ -75,7 +76,7 @@ def lane_labels(keys, source, number, x, scratch, y):
     else:
         store(y, (0,), series(source, x, scratch.He))
     if source.noise > 0.0:
-        lane_normals(keys, LABELS, number // GROUP, scratch.words, 1, scratch.normals)
+        lane_normals(keys, LABELS, number // GROUP, scratch.words, scratch.words.shape[1], scratch.normals)
         root, r = math.sqrt(source.noise), number % GROUP
         for lane in range(y.size):
             y[lane] += root * scratch.normals[r, 0, lane]

@@ -9,6 +9,7 @@ i = 2t + 1, in the stream LENGTHS.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ CHUNK = 4
 """Coordinates drawn at a time: a whole number of vectors, so that all normals come from the same instructions."""
 
 
-@kernel
+@kernel(counted=False)
 def lane_words(keys, stream, group, first, words):
     """Fill words (4, n, lanes) with Philox of the counters (first ... first + n - 1, group, stream), a key (2) a lane."""
     low, high = U(group), U(np.uint64(group) >> HIGH)
@@ -37,7 +38,7 @@ def lane_words(keys, stream, group, first, words):
             w0[lane], w1[lane], w2[lane], w3[lane] = philox(c, low, high, stream, k0[lane], k1[lane])
 
 
-@kernel
+@kernel(counted=False)
 def lane_normals(keys, stream, group, words, count, out):
     """Fill out[:, :count] (4, n, lanes) float32 with the normals of four samples, words with theirs; n a multiple of four."""
     rows = count + (CHUNK - count % CHUNK) % CHUNK
@@ -48,7 +49,7 @@ def lane_normals(keys, stream, group, words, count, out):
         )
 
 
-@kernel
+@kernel(counted=False)
 def accepted(x, word, d):
     """Marsaglia and Tsang's test, d = ν/2 − 1/3."""
     v = 1.0 + x / math.sqrt(9.0 * d)
@@ -57,19 +58,30 @@ def accepted(x, word, d):
     return (word + 0.5) * TO_UNIT > -math.expm1(0.5 * x * x + d * (1.0 - v**3 + 3.0 * math.log(v)))
 
 
+class Attempt(NamedTuple):
+    """Room for one more attempt of one replica."""
+
+    words: np.ndarray  # (4, 2, 1)
+    normals: np.ndarray  # (2, 1)
+
+
 @kernel
-def next_attempt(key, group, r, attempt):
-    """Return the normal and the word of one more attempt of sample 4 group + r."""
-    keys, words, normals = np.empty((2, 1), U), np.empty((GROUP, 2, 1), U), np.empty((2, 1), F)
-    keys[:, 0] = key
+def room():
+    """Return it."""
+    return Attempt(np.empty((GROUP, 2, 1), U), np.empty((2, 1), F))
+
+
+@kernel(counted=False)
+def next_attempt(keys, group, r, attempt, room):
+    """Return the normal and the word of one more attempt of sample 4 group + r, keys (2, 1)."""
+    words, normals, pair = room.words, room.normals, r - r % 2
     lane_words(keys, LENGTHS, group, 2 * attempt, words)
-    pair = r - r % 2
     box_muller(words[pair, 0], words[pair + 1, 0], normals[0], normals[1])
     return np.float64(normals[r % 2, 0]), words[r, 1, 0]
 
 
-@kernel
-def lane_lengths(keys, group, r, freedom, x, word, out):
+@kernel(counted=False)
+def lane_lengths(keys, group, r, freedom, x, word, room, out):
     """Fill out (lanes) with √χ²_ν, ν = ``freedom`` >= 1, from x and word (lanes) of attempt 0; for ν = 1 it is |x|."""
     if freedom == 1:
         for lane in range(out.size):
@@ -91,6 +103,6 @@ def lane_lengths(keys, group, r, freedom, x, word, out):
             continue
         while not accepted(y, w, d):
             attempt += 1
-            y, w = next_attempt(keys[:, lane], group, r, attempt)
+            y, w = next_attempt(keys[:, lane : lane + 1], group, r, attempt, room)
         if attempt > 0:
             out[lane] = np.sqrt(2.0 * d * (1.0 + c * y) ** 3)
