@@ -3,8 +3,8 @@
 Sample number n = 4 group + r of a replica takes its numbers from counters of Philox that hold n and nothing of the
 lane: (i, group mod 2^32, group div 2^32, stream), as in `_random`. A length is √χ²_ν, exact: of Marsaglia and
 Tsang's method (ACM TOMS 26, 2000) with d = ν/2 − 1/3, c = 1/√(9d) and v = (1 + c x)³ the value 2 d v is taken when
-ln u < x²/2 + d (1 − v + ln v), u uniform and x normal. Since x²/2 + d (1 − v + ln v) ≥ −x⁴ / (108 d (1 − |c x|)), at most
-a share of 1/(18 ν) needs a logarithm. Attempt t of sample n takes its normal from the counter of i = 2t, its word from
+ln(1 − u) < x²/2 + d (1 − v + ln v), u uniform and x normal. Since x²/2 + d (1 − v + ln v) ≥ −x⁴ / (108 d (1 − |c x|)),
+a share of about 1/(18 ν) needs a logarithm. Attempt t of sample n takes its normal from the counter of i = 2t, its word from
 i = 2t + 1, in the stream LENGTHS.
 """
 
