@@ -1,4 +1,4 @@
-"""Slow twins of the chain: one step of SGD as written, on any weights; the growing basis; SGD in d dimensions by itself."""
+"""Slow twins of the chain: a step of SGD as written, on any weights; the growing basis; SGD in d dimensions."""
 
 import math
 

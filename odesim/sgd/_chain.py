@@ -1,9 +1,9 @@
 """The exact chain, WIDTH replicas side by side: SGD in coordinates that grow by one a sample.
 
 V (neurons, coordinates, WIDTH) holds the weights: on the P coordinates of the support, then along K orthonormal
-directions that hold the residuals. Given the past, a fresh sample is N(0, I) along all of them, and what it has outside
-lies along one new direction, of length χ_{d−P−K}. In these coordinates a step of SGD is that of the network itself; then
-K has grown by the samples of the batch, and every ``block`` steps `compress` brings it back.
+directions that hold the residuals. Given the past, a fresh sample is N(0, I) along all of them, and what it has
+outside lies along one new direction, of length χ_{d−P−K}. In these coordinates a step of SGD is that of the network
+itself; then K has grown by the samples of the batch, and every ``block`` steps `compress` brings it back.
 """
 
 from typing import NamedTuple
@@ -46,8 +46,9 @@ class Draws(NamedTuple):
 @kernel
 def draws_of(coordinates, width):
     """Return room for them."""
-    words, normals = np.empty((GROUP, coordinates, width), np.uint32), np.empty((GROUP, coordinates, width), np.float32)
-    length_words, length_normals = np.empty((GROUP, CHUNK, width), np.uint32), np.empty((GROUP, CHUNK, width), np.float32)
+    shape, of_lengths = (GROUP, coordinates, width), (GROUP, CHUNK, width)
+    words, normals = np.empty(shape, np.uint32), np.empty(shape, np.float32)
+    length_words, length_normals = np.empty(of_lengths, np.uint32), np.empty(of_lengths, np.float32)
     return Draws(words, normals, length_words, length_normals, room())
 
 
@@ -108,7 +109,7 @@ def flush(V, x, rows, n):
 
 @kernel(counted=False)
 def fill_sample(keys, number, rows, last, freedom, draws, x):
-    """Fill x (coordinates, WIDTH) with sample ``number``: ``rows`` normals, its length outside, zeros up to ``last``."""
+    """Fill x (coordinates, WIDTH) with a sample: ``rows`` normals, its length outside, zeros up to ``last``."""
     group, r = number // GROUP, number % GROUP
     for q in range(rows):
         for lane in range(x.shape[1]):

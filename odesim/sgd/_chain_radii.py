@@ -1,4 +1,4 @@
-"""Two radii in the chain: release, clipping and rescaling of one step of the layerwise algorithm, WIDTH replicas at once.
+"""Two radii in the chain: the layerwise algorithm's release, clipping and rescaling, WIDTH replicas at once.
 
 Coordinates of the support are entries of V; those outside it are taken never to reach r, so that all directions of the
 residuals stay on the sphere with the coordinates not released.

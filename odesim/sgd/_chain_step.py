@@ -1,8 +1,8 @@
 """One step of SGD for WIDTH replicas side by side, from the products <w_j, x_s> to what the weights become.
 
-The weights become w_j ← keep_j w_j + Σ_s c_sj x_s, s = 1 ... B the samples of the batch. Arrays end with (neurons, WIDTH)
-or (WIDTH), and are float64. The arithmetic of a lane is that of its numbers alone, so that its bits do not depend on its
-neighbours.
+The weights become w_j ← keep_j w_j + Σ_s c_sj x_s, s = 1 ... B the samples of the batch. Arrays end with
+(neurons, WIDTH) or (WIDTH), and are float64. The arithmetic of a lane is that of its numbers alone, so that its bits
+do not depend on its neighbours.
 """
 
 from typing import NamedTuple

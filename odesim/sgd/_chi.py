@@ -4,8 +4,8 @@ Sample number n = 4 group + r of a replica takes its numbers from counters of Ph
 lane: (i, group mod 2^32, group div 2^32, stream), as in `_random`. A length is √χ²_ν, exact: of Marsaglia and
 Tsang's method (ACM TOMS 26, 2000) with d = ν/2 − 1/3, c = 1/√(9d) and v = (1 + c x)³ the value 2 d v is taken when
 ln(1 − u) < x²/2 + d (1 − v + ln v), u uniform and x normal. Since x²/2 + d (1 − v + ln v) ≥ −x⁴ / (108 d (1 − |c x|)),
-a share of about 1/(18 ν) needs a logarithm. Attempt t of sample n takes its normal from the counter of i = 2t, its word from
-i = 2t + 1, in the stream LENGTHS.
+a share of about 1/(18 ν) needs a logarithm. Attempt t of sample n takes its normal from the counter of i = 2t, its
+word from i = 2t + 1, in the stream LENGTHS.
 """
 
 import math
@@ -21,14 +21,13 @@ LENGTHS = np.uint32(3)
 
 TO_UNIT = 2.0**-32
 
-
 CHUNK = 4
 """Coordinates drawn at a time: a whole number of vectors, so that all normals come from the same instructions."""
 
 
 @kernel(counted=False)
 def lane_words(keys, stream, group, first, words):
-    """Fill words (4, n, lanes) with Philox of the counters (first ... first + n - 1, group, stream), a key (2) a lane."""
+    """Fill words (4, n, lanes) with Philox of the counters (first ... first + n − 1, group, stream)."""
     low, high = U(group), U(np.uint64(group) >> HIGH)
     k0, k1 = keys[0], keys[1]
     for i in range(words.shape[1]):
@@ -40,13 +39,12 @@ def lane_words(keys, stream, group, first, words):
 
 @kernel(counted=False)
 def lane_normals(keys, stream, group, words, count, out):
-    """Fill out[:, :count] (4, n, lanes) float32 with the normals of four samples, words with theirs; n a multiple of four."""
+    """Fill out[:, :count] (4, n, lanes) with the normals of four samples, words with theirs; n a multiple of four."""
     rows = count + (CHUNK - count % CHUNK) % CHUNK
     lane_words(keys, stream, group, 0, words[:, :rows])
     for r in range(0, GROUP, 2):
-        box_muller(
-            words[r, :rows].reshape(-1), words[r + 1, :rows].reshape(-1), out[r, :rows].reshape(-1), out[r + 1, :rows].reshape(-1)
-        )
+        one, other = out[r, :rows].reshape(-1), out[r + 1, :rows].reshape(-1)
+        box_muller(words[r, :rows].reshape(-1), words[r + 1, :rows].reshape(-1), one, other)
 
 
 @kernel(counted=False)

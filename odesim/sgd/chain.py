@@ -84,9 +84,7 @@ class Chain:
         fields = shapes(job)
         if isinstance(job.training.geometry, TwoRadii):
             fields["release"] = job.network.m.shape
-        ensemble = Bundles(
-            job, lambda index, members: _Walk.begin(job, members, start, constants), fields, WIDTH
-        )
+        ensemble = Bundles(job, lambda index, members: _Walk.begin(job, members, start, constants), fields, WIDTH)
         ensemble.run(threads)
         return ensemble.trajectory("chain")
 

@@ -29,7 +29,7 @@ def check(job: Job, threads: int, width: int) -> None:
     network, training = job.network, job.training
     if job.target.data != "gaussian":
         raise checks.InputError(
-            f"target.data={job.target.data!r} has no exact chain: the overlaps of SGD are Markov on Gaussian data only; "
+            f"target.data={job.target.data!r} has no exact chain: SGD's overlaps are Markov on Gaussian data only; "
             "use SGD()"
         )
     if training.batch == np.inf:
