@@ -80,13 +80,24 @@ class Chain:
         threads = threads_for(job, self.threads)
         check(job, threads, WIDTH)
         job = placed(job)
-        start, constants = lanes_of(job), (*_shared(job), setting_of(job))
+        start, constants = lanes_of(job), _constants(job)
         fields = shapes(job)
         if isinstance(job.training.geometry, TwoRadii):
             fields["release"] = job.network.m.shape
         ensemble = Bundles(job, lambda index, members: _Walk.begin(job, members, start, constants), fields, WIDTH)
         ensemble.run(threads)
         return ensemble.trajectory("chain")
+
+
+def begin(job: Job, members: range) -> _Walk:
+    """Return the walk of these data seeds by itself."""
+    job = placed(job)
+    return _Walk.begin(job, members, lanes_of(job), _constants(job))
+
+
+def _constants(job: Job) -> tuple[Any, ...]:
+    """Return the kernel's arguments that all bundles share."""
+    return *_shared(job), setting_of(job)
 
 
 def setting_of(job: Job) -> Setting:
