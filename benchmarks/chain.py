@@ -21,8 +21,8 @@ from odesim.targets.series import Target
 from odesim.training import Training
 from odesim.trajectory import Status
 
-STEPS = 400
-"""Steps of one timed call of the chain: about 1 ms at N = 8."""
+STEPS = 4000
+"""Steps of one timed call of the chain: some 10 ms at N = 8, as in a run."""
 
 SGD_WORK = 2_000_000
 """Weights that a timed call of SGD moves."""

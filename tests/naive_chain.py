@@ -123,10 +123,10 @@ def reflect(V, P, rank):
 
 
 def chain(job, seed, V, block):
-    """Yield (V, a, b, free) before every step: the weights in a basis that grows by one direction a fresh sample.
+    """Yield (V, a, b, free, size) before every step: the weights in a basis that grows by one direction a fresh sample.
 
     V (N, P + K) is the start; every ``block`` steps K comes down to N. ``free`` (N, P): which of the support are not
-    released.
+    released; ``size`` the largest Σ|λ_j + b_j| + |f| of the step's samples.
     """
     network, training, target = job.network, job.training, job.target
     N, d, P, B = network.width, network.dim, target.P, int(training.batch)
@@ -134,7 +134,6 @@ def chain(job, seed, V, block):
     free = np.ones((N, max(d, P + N)), dtype=bool)
     number = 0
     while True:
-        yield V, a, b, free[:, :P].copy()
         known, last = V.shape[1], min(V.shape[1] + B, d)
         X, y = np.zeros((B, last)), np.zeros(B)
         for s in range(B):
@@ -143,6 +142,9 @@ def chain(job, seed, V, block):
             if rows < d:
                 X[s, rows] = length(seed, number * B + s, d - rows)[0]
             y[s] = target.evaluate(X[s, :P]) + math.sqrt(training.noise) * normals(seed, 1, number * B + s, 1)[0]
+        lam = X[:, :known] @ V.T + b
+        f = network.unit * activation(network.activation.name, lam)[0] @ a
+        yield V, a, b, free[:, :P].copy(), (np.abs(lam).sum(axis=1) + np.abs(f)).max()
         V = np.hstack([V, np.zeros((N, last - known))])
         if isinstance(training.geometry, TwoRadii):
             rest = free[:, :last].copy()

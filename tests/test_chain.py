@@ -41,7 +41,7 @@ def agrees(job, got, index, states):
     """Compare a trajectory with the twin's states."""
     target, network = job.target, job.network
     for t, step in enumerate(job.steps):
-        V, a, b, _ = states[step]
+        V, a, b, _, _ = states[step]
         m, Q = V[:, : target.P], V @ V.T
         np.testing.assert_allclose(got.m[index, t], m, **CLOSE)
         np.testing.assert_allclose(got.Q[index, t], Q, **CLOSE)
@@ -112,7 +112,7 @@ def test_two_radii_are_those_of_the_literal_steps_releases_included(dim, eta_a):
         states = twin(job, index, 300)
         agrees(job, got, index, states)
         when = np.full(release[index].shape, np.nan)
-        for step, (_, _, _, free) in enumerate(states):
+        for step, (_, _, _, free, _) in enumerate(states):
             when[np.isnan(when) & ~free] = step
         np.testing.assert_allclose(release[index], training.time_at(np.nan_to_num(when)) + 0 * when, rtol=1e-12)
 

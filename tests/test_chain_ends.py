@@ -58,7 +58,7 @@ def test_overlaps_that_overflow_end_their_lane_at_the_output():
 @pytest.mark.parametrize("loss", ["square", "correlation"])
 def test_divergence_is_found_at_its_step_and_the_others_go_on(loss):
     """ReLU at a step size at which some replicas run away: each ends where its twin exceeds the bound."""
-    training = Training(eta=0.09 if loss == "square" else 0.25, loss=loss)
+    training = Training(eta=0.07 if loss == "square" else 0.25, loss=loss)
     steps = np.arange(0, 121, 3)
     job = make_job(steps, 20, width=6, dim=12, activation="relu", training=training)
     bound = full.BLOW_UP * full._scale(job.network, job.target)
@@ -67,11 +67,11 @@ def test_divergence_is_found_at_its_step_and_the_others_go_on(loss):
     assert ended.size > 0
     for index in ended[:3]:
         with np.errstate(all="ignore"):
-            sizes = np.array([np.abs(s[0]).max() for s in twin(job, index, 120)])
-        step = int(got.message[index].split(":")[0].removeprefix("at step "))
-        assert got.status[index] in (Status.DIVERGED, Status.NOT_FINITE)
-        assert sizes[step] > bound / 1e4
-        assert sizes[step - 1] < bound * 10
+            sizes = np.array([state[4] for state in twin(job, index, 120)])
+        step = int(np.argmax(~(sizes <= bound)))
+        assert step > 3
+        assert got.status[index] == Status.DIVERGED
+        assert got.message[index].startswith(f"at step {step}: ")
         kept = np.isfinite(got.risk[index])
         assert np.array_equal(kept, steps <= step)
         assert np.array_equal(np.isfinite(got.m[index]).all(axis=(1, 2)), kept)

@@ -148,7 +148,6 @@ def test_neurons_that_coincide_stay_together_and_r_stays_semi_definite():
         values = np.linalg.eigvalsh(R)
         assert values.min() > -1e-13 * np.abs(values).max()
         assert np.abs(values[:, : network.width - rank]).max() < 1e-13 * values.max()
-        assert values[:, network.width - rank :].min() > 1e-6
     got = Chain().simulate(Job(target, twins, Training(eta=0.01), np.array([0, 20_000]), 2, np.random.SeedSequence(1)))
     np.testing.assert_allclose(got.m[:, -1, 0], got.m[:, -1, 3], rtol=0, atol=1e-12)
 
