@@ -38,6 +38,18 @@ def test_a_poisoned_lane_ends_at_once_and_alone(name, poison, where):
     assert (walk.lanes.status[others] == Status.DONE).all()
 
 
+def test_a_dead_lane_does_not_move():
+    walk = chain.begin(make_job([0, 1], 16, **RUNS["everything"]), range(16))
+    walk.advance(8)
+    walk.lanes.V[1, 4, 2] = 1e15
+    walk.advance(9)
+    assert walk.lanes.status[2] == Status.DIVERGED
+    before = [one[..., 2].copy() for one in (walk.lanes.a, walk.lanes.b, walk.lanes.V[:, :3])]
+    walk.advance(11)
+    for old, new in zip(before, (walk.lanes.a, walk.lanes.b, walk.lanes.V[:, :3]), strict=True):
+        assert np.array_equal(old, new[..., 2])
+
+
 def test_a_huge_but_finite_weight_counts_as_diverged():
     walk = chain.begin(make_job([0, 1], 16), range(16))
     walk.lanes.V[2, 5, 3] = 1e15

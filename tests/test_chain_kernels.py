@@ -37,7 +37,7 @@ NUMBERS = [int(n) for n in np.random.SeedSequence(4).generate_state(WIDTH, np.ui
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 10, 400, 10**9])
 def test_lengths_are_those_of_the_full_rejection_method(freedom):
-    """A quick acceptance never differs from the full test, and a rejected candidate goes on to its own next counters."""
+    """A quick acceptance never differs from the full test; a rejected candidate goes on to its own next counters."""
     groups = [0, 1, 2, 3, 2**32 - 1, 2**40 + 5]
     got, retries = lengths(NUMBERS, groups, freedom), 0
     for i, group in enumerate(groups):

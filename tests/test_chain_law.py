@@ -77,7 +77,7 @@ def statistics(risk, m, Q, a):
 
 @functools.cache
 def by_chain(case_name, family, dim=None, rng=17):
-    """All statistics by the chain, from the overlaps alone, of a dimension that may be wrong."""
+    """All statistics by the chain, from the overlaps alone and in a dimension that may be wrong."""
     case = family_of(family)[case_name]
     target, network, grid = start(case)
     Q = network.m @ network.m.T + network.R
@@ -134,9 +134,14 @@ def test_the_law_is_that_of_sgd_in_long_runs(name):
     assert p_values(by_chain(name, "slow"), by_sgd(name, "slow")).min() > threshold("slow")
 
 
-# Rejected at 20 of 20 other seeds of the chain in all of these. With one more degree of freedom the other cases are
-# rejected at POWER of them; at d = 60 one of 50 degrees is not seen.
+# What this family sees, at seeds of the chain other than the test's: with one degree of freedom too many the first two
+# are rejected 20 times of 20 (p below 1e-6) and the third 5 of 5 (p below 1e-13), the others never; without the length
+# outside all of CRUDE are rejected, always, with p below 1e-11; the least p without an error was 1e-5 of 1170.
 SHARP = ["d = P + N + 1", "d = 12", "d = 12, normalised batches"]
+CRUDE = [
+    *SHARP, "d = 12, noise, decay, schedule, correlation", "d = 12, sphere", "d = 12, sam in batches",
+    "d = 12, extragradient", "d = 12, twice on the sphere", "d = 40, two radii", "d = 60, relu",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHARP)
@@ -145,7 +150,7 @@ def test_one_more_degree_of_freedom_is_rejected(name):
     assert p_values(by_chain(name, "quick", dim + 1), by_sgd(name, "quick")).min() < threshold("quick")
 
 
-@pytest.mark.parametrize("name", set(QUICK) - {"d = 8, batches beyond the freedom"})
+@pytest.mark.parametrize("name", CRUDE)
 def test_a_chain_without_the_length_outside_is_rejected(name):
     target, network, _ = start(QUICK[name])
     dim = target.P + network.width
