@@ -171,7 +171,10 @@ class _Walk:
         start = {"m": network.m, "Q": network.m @ network.m.T + network.R, "a": network.a, "b": network.b}
         for name, value in start.items():  # where nothing more is to be told
             values[name][lanes.status != Status.DONE] = value
-        values["risk"] = risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))
+        with np.errstate(over="ignore", invalid="ignore"):
+            values["risk"] = risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))
+        for lane in np.flatnonzero(~np.isfinite(values["risk"])):
+            lanes.status[lane], lanes.ended[lane], values["risk"][lane] = Status.NOT_FINITE, step, 0.0
         values |= {"q": np.diagonal(values["Q"], axis1=1, axis2=2), "release": np.moveaxis(lanes.when, -1, 0)}
         values |= {"status": lanes.status.astype(float), "ended": lanes.ended.astype(float)}
         return Look(Status.DONE, step, values)
