@@ -1350,6 +1350,13 @@ MUTANTS = [
         "one lane that overflows ends its neighbours",
     ),
     Mutant(
+        "sgd/chain.py",
+        'int(arrays["directions"]), int',
+        "self.directions, int",
+        "test_chain_checkpoints.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits[plain]",
+        "directions in use forgotten by a checkpoint",
+    ),
+    Mutant(
         "sgd/chain_start.py",
         "rest -= np.multiply.outer(columns[-1], columns[-1])",
         "rest[pivot, pivot] = 0.0",

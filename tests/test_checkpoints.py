@@ -18,8 +18,7 @@ from odesim.job import Job
 from odesim.network import Network
 from odesim.runner import run
 from odesim.seeds import seed_sequence
-from odesim.sgd import chain, full, keeper, limits
-from odesim.sgd.chain import Chain
+from odesim.sgd import full, keeper, limits
 from odesim.sgd.full import SGD
 from odesim.sgd.keeper import Keeper
 from odesim.targets.series import Target
@@ -43,11 +42,8 @@ CASES = {
 }
 
 
-def make_job(
-    target=STAIRS, width=3, dim=9, seeds=3, training=PLAIN, biases=0.0, activation="erf",
-    steps=(0, 3, 401, 1202, 2000), **keep,
-):  # fmt: skip
-    network = Network.random(target, width=width, dim=dim, biases=biases, activation=activation, rng=1)
+def make_job(target=STAIRS, width=3, dim=9, seeds=3, training=PLAIN, biases=0.0, steps=(0, 3, 401, 1202, 2000), **keep):
+    network = Network.random(target, width=width, dim=dim, biases=biases, rng=1)
     return Job(target, network, training, np.array(steps), seeds, seed_sequence(5), **keep)
 
 
@@ -91,44 +87,6 @@ def test_stopped_and_resumed_again_and_again_gives_the_same_bits(case, kept, mon
     assert ends > 2
     same(got, whole)
     assert (case == "diverging") == (got.status == Status.DIVERGED).all()
-
-
-CHAINS = {
-    "plain": {},
-    "everything": {"training": dataclasses.replace(ALL, batch=3, reuse="sam", normalised=True), "biases": 0.5},
-    "sphere": {"training": Training(eta=0.02, geometry="sphere", reuse="twice")},
-    "some diverge": {"training": Training(eta=0.05), "activation": "relu"},
-    "one seed": {"seeds": 1},
-}
-
-
-@pytest.mark.parametrize("case", CHAINS)
-def test_a_chain_stopped_and_resumed_again_and_again_gives_the_same_bits(case, kept, monkeypatch):
-    """Two bundles of replicas, in one of which some end early."""
-    dynamics, job = Chain(threads=2), make_job(**({"seeds": 20, "width": 5} | CHAINS[case]))
-    whole = dynamics.simulate(job)
-    monkeypatch.setattr(chain, "_steps_a_call", lambda job: 53)
-    ends, draw = 0, np.random.default_rng(0)
-    for _ in range(100):
-        got = dynamics.simulate(stopped_after(dataclasses.replace(job, checkpoint=kept), draw.integers(1, 12)))
-        if not (got.status == Status.INTERRUPTED).any():
-            break
-        ends += 1
-    assert ends > 2
-    same(got, whole)
-    assert (case == "some diverge") == (len(set(got.status)) == 2)
-
-
-def test_a_chain_goes_on_with_its_releases(kept):
-    network = Network.from_weights(STAIRS, np.full((2, 9), 1 / 3), np.ones(2))
-    training = Training(eta=0.02, eta_a=0.0, geometry=TwoRadii(0.6, 0.8))
-    job = Job(STAIRS, network, training, np.array([0, 30, 300]), 3, seed_sequence(5))
-    whole = Chain().simulate(job)
-    assert np.isfinite(whole.events["release"]).any()
-    Chain().simulate(stopped_after(dataclasses.replace(job, checkpoint=kept), 2))
-    got = Chain().simulate(dataclasses.replace(job, checkpoint=kept))
-    same(got, whole)
-    assert np.array_equal(got.events["release"], whole.events["release"], equal_nan=True)
 
 
 def test_neither_a_checkpoint_nor_its_interval_changes_a_bit(tmp_path):
