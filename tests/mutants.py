@@ -1257,7 +1257,7 @@ MUTANTS = [
         "sgd/_chain.py",
         "known, last, dim - known, draws",
         "known, last, dim - known + 1, draws",
-        f"{CHAIN_LAW}[d = P + N + 1]",
+        f"{CHAIN_LAW}[d = 12, normalised batches]",
         "one degree of freedom too many",
     ),
     Mutant(

@@ -39,7 +39,7 @@ def test_a_poisoned_lane_ends_at_once_and_alone(name, poison, where):
 
 
 def test_a_dead_lane_does_not_move():
-    walk = chain.begin(make_job([0, 1], 16, **RUNS["everything"]), range(16))
+    walk = chain.begin(make_job([0, 1], 16, training=Training(eta=0.02, eta_b=0.02)), range(16))
     walk.advance(8)
     walk.lanes.V[1, 4, 2] = 1e15
     walk.advance(9)
