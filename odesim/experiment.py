@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +26,9 @@ from odesim.simulation import Findings, examine
 from odesim.targets.series import Target
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
+
+COPIES = 3
+"""Of the weights, while they are drawn."""
 
 
 class Start(NamedTuple):
@@ -61,9 +65,17 @@ class Experiment(Config):
         check_target(target)
         kind, options = self.dynamics.name, dataclasses.asdict(self.network)
         options["scaling"] = options["scaling"] or ("mean_field" if kind == "mean_field" else "plain")
-        network = Network.random(target, **options, rng=self.runs.rng)
+        network = Network.random(target, **options, weights=self.draws_weights, rng=self.runs.rng)
         training = self.training.rates(self.network.dim, freeze_a=kind == "correlation")
         return Start(target, leap_path(target), network, training, blocked_terms(target, network, training))
+
+    @property
+    def draws_weights(self) -> bool:
+        """Whether the start is a drawn W: SGD needs one, the others take overlaps alone where it would not fit."""
+        from odesim.sgd.limits import MEMORY_SHARE, physical_memory
+
+        most = MEMORY_SHARE * (physical_memory() or math.inf)
+        return self.dynamics.name == "sgd" or COPIES * 8 * self.network.width * self.network.dim <= most
 
     @cached_property
     def outlook(self) -> Resolvability:

@@ -8,8 +8,10 @@ from conftest import Decay
 
 from odesim import cli, flags
 from odesim.experiment import Experiment
+from odesim.network import Network
 from odesim.plotting.simulation import plot_simulation
 from odesim.simulation import examine
+from odesim.targets.series import Target
 from odesim.trajectory import Status, Trajectory
 
 SMALL = ["--dim", "12", "--width", "3", "--steps", "1000", "--points", "30", "--seeds", "2", "--quiet"]
@@ -142,6 +144,18 @@ def test_bad_input_is_one_line_that_names_the_culprit(capsys, tmp_path, words, c
     where = [] if "--out" in words else ["--out", str(tmp_path / "out")]
     assert culprit in refused(capsys, *where, *words)
     assert not list(tmp_path.rglob("*.npz"))
+
+
+def test_weights_that_do_not_fit_are_not_drawn(tmp_path, monkeypatch):
+    """A billion inputs: the chain and the flow from overlaps alone, of the same m and a as ever."""
+    monkeypatch.setattr("odesim.sgd.limits.physical_memory", lambda: 10**10)
+    words = ["z1*z2", "--dim", "1000000000", "--width", "4", "--steps", "50", "--points", "3", "--quiet"]
+    for name in ("chain", "overlap"):
+        assert cli.main(["simulate", *words, "--dynamics", name, "--out", str(tmp_path / name)]) == 0
+    chain, flow = (Trajectory.load(tmp_path / name / "trajectory.npz") for name in ("chain", "overlap"))
+    np.testing.assert_array_equal(chain.m[0, 0], flow.m[0])
+    near = Network.random(Target.parse("z1*z2"), width=4, dim=30, rng=3)
+    np.testing.assert_allclose(flow.m[0] * np.sqrt(1e9), near.m * np.sqrt(30), rtol=1e-12)
 
 
 def test_help_names_the_dynamics(capsys):
