@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_checkpoints import ALL, STAIRS, same, stopped_after
+from test_checkpoints import ALL, STAIRS, failing_from, same, stopped_after
 
 from odesim.checkpoints import Checkpoint
 from odesim.job import Job
@@ -75,3 +75,13 @@ def test_a_run_resumed_with_other_threads_gives_the_same_bits(kept):
     job = make_job()
     Chain(threads=3).simulate(stopped_after(dataclasses.replace(job, checkpoint=kept), 2))
     same(Chain(threads=1).simulate(dataclasses.replace(job, checkpoint=kept)), Chain().simulate(job))
+
+
+def test_a_full_disk_ends_all_replicas_with_a_status_and_the_rows(kept, monkeypatch):
+    job = make_job(steps=(0, 4, 10**8))
+    failing_from(1, monkeypatch)
+    got = Chain(threads=1).simulate(dataclasses.replace(job, checkpoint=dataclasses.replace(kept, every=0.01)))
+    assert (got.status == Status.DISK_FULL).all()
+    assert all("the checkpoint before is untouched, resume from it" in message for message in got.message)
+    assert np.isfinite(got.risk[:16, :2]).all()
+    assert np.isnan(got.risk[:, 2]).all()
