@@ -26,6 +26,7 @@ CASES = {
     "normals": "normals",
     "sgd-two-runs": "two_runs",
     "demo-second-start": "demo",
+    "chain": "chain",
     "leap": "leap",
     "thousand-neurons": "thousand_neurons",
 }

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from odesim.schedules import group_schedule as group_schedule
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
+    from odesim.sgd.chain import Chain as Chain
     from odesim.sgd.full import SGD as SGD
     from odesim.sgd.layerwise import Layerwise as Layerwise
     from odesim.staircase import merged_staircase as merged_staircase
@@ -108,6 +109,7 @@ _ROOMS = {
     "runner": ("run",),
     "schedules": ("group_schedule",),
     "searching": ("EscapeTimes", "search_phase"),
+    "sgd.chain": ("Chain",),
     "sgd.full": ("SGD",),
     "sgd.layerwise": ("Layerwise",),
     "staircase": ("merged_staircase",),

@@ -212,6 +212,23 @@ def _of_library(name):
 
 
 @intrinsic
+def fma(typing, x, y, z):
+    """x y + z, rounded once."""
+
+    def code(context, builder, sig, args):
+        packs = [
+            context.cast(builder, value, kind, sig.return_type) for value, kind in zip(args, sig.args, strict=True)
+        ]
+        kind = ir.VectorType(ir.DoubleType(), sig.return_type.width)
+        name = f"llvm.fma.v{sig.return_type.width}f64"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return builder.call(function, packs)
+
+    kind = _type_of_packs((x, y, z))
+    return kind(x, y, z), code
+
+
+@intrinsic
 def root(typing, x):
     """√x."""
     return _of_library("sqrt")

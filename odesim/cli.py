@@ -99,11 +99,11 @@ def compare(words: list[str]) -> int:
 
 def simulate(words: list[str]) -> int:
     """Simulate: run one dynamics, draw, write and print what its risk did."""
-    from odesim.menu import ENSEMBLES
+    from odesim.menu import TRAIN_WEIGHTS
 
     flags = parse(experiment_parser("simulate"), words)
     experiment = experiment_of(flags)
-    out = _announce(experiment, flags, trains=experiment.dynamics.name in ENSEMBLES)
+    out = _announce(experiment, flags, trains=experiment.dynamics.name in TRAIN_WEIGHTS)
     result = experiment.simulate(
         progress=False if flags.quiet else None,
         ready=lambda run: run.save(out / "trajectory.npz"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,14 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from odesim import menu
+from odesim import memory, menu
 from odesim.checks import InputError
 from odesim.comparison import Comparison, compare
 from odesim.complexity import LeapPath, leap_path
 from odesim.config import Config
 from odesim.forecast import resolvability
 from odesim.memory import Memory
-from odesim.network import Network
+from odesim.network import DRAWN, Network
 from odesim.observables import lessons
 from odesim.outlook import Resolvability
 from odesim.own_weights import OwnWeights, own_network, read_weights
@@ -65,7 +66,10 @@ class Experiment(Config):
         check_target(target)
         path, own, rng = leap_path(target), self.own_weights, self.runs.rng
         drawn = self._drawing
-        network = Network.random(target, **drawn, rng=rng) if own is None else own_network(own, target, drawn, rng)
+        if own is None:
+            network = Network.random(target, **drawn, weights=self.draws_weights, rng=rng)
+        else:
+            network = own_network(own, target, drawn, rng)
         training = self.training.rates(self.network.dim, path=path, freeze_a=self.dynamics.name == "correlation")
         return Start(target, path, network, training, blocked_terms(target, network, training))
 
@@ -87,10 +91,17 @@ class Experiment(Config):
 
         target, spec = Target.parse(self.target.expression, data=self.target.data), self.runs
         sizes = Sizes(self.network.width, self.network.dim, target.P, spec.seeds, spec.points)
-        own = dict(self.dynamics.options) if self.dynamics.name in menu.ENSEMBLES else {}
+        own = dict(self.dynamics.options) if self.dynamics.name in menu.TRAIN_WEIGHTS else {}
         training = self.training.rates(sizes.dim, path=leap_path(target))
         options = (spec.dtype, own.get("threads"), own.get("test_samples"))
         return needed(sizes, target.data, training, checkpoint, *options)
+
+    @property
+    def draws_weights(self) -> bool:
+        """Whether the start is a drawn W: SGD needs one, the others take overlaps alone where it would not fit."""
+        most = memory.SHARE * (memory.physical_memory() or math.inf)
+        trains = self.dynamics.name in menu.TRAIN_WEIGHTS
+        return trains or DRAWN * self.network.width * self.network.dim <= most
 
     @cached_property
     def outlook(self) -> Resolvability:

@@ -17,10 +17,14 @@ DYNAMICS = {
     "mean_field": ("flows.mean_field", "MeanFieldFlow", {}),
     "sgd": ("sgd.full", "SGD", {"dtype": "dtype"}),
     "layerwise": ("sgd.layerwise", "Layerwise", {"dtype": "dtype"}),
+    "chain": ("sgd.chain", "Chain", {}),
 }
 """Module and class of each, and those of its options that the table ``run`` sets: option -> field there."""
 
-ENSEMBLES = ("sgd", "layerwise")
+TRAIN_WEIGHTS = ("sgd", "layerwise")
+"""Which of them train the weights themselves."""
+
+ENSEMBLES = (*TRAIN_WEIGHTS, "chain")
 """Which of them run once a data seed."""
 
 

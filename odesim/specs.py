@@ -109,6 +109,7 @@ class TrainingSpec(_Table):
     rho: float | None = option(
         None, "inner step size of --reuse extragradient or sam (default: eta)", flag="--rho", low=0.0, strict=True
     )
+    normalised: bool = option(False, "divide the first layer's gradient by its norm", flag="--normalised")
     steps1: int | None = option(
         None, "steps of the first layer alone; from then on the second layer alone is trained", flag="--steps1", low=1
     )
@@ -151,6 +152,7 @@ class TrainingSpec(_Table):
             schedule=self._phases(dim, path, eta),
             reuse=self.reuse,
             rho=self.rho,
+            normalised=self.normalised,
         )
 
     def _phases(self, dim: int, path: LeapPath | None, eta: float) -> tuple[Phase, ...]:

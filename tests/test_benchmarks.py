@@ -74,6 +74,8 @@ def test_the_file_has_its_schema(quick):
         ("import", "numpy"),
     }
     expected |= {("overlap-rhs-64", "plain"), ("overlap-rhs-64", "floor")}
+    expected |= {(f"chain-joint-{N}", "promise") for N in (8, 32)} | {("chain-flat", "d=100")}
+    expected |= {(f"chain-vs-sgd-{d}", "sgd") for d in ("400", "1e5")}
     diffrax = {("thousand-neurons", "diffrax"), ("saad-solla", "diffrax")} if find_spec("diffrax") else set()
     assert found == expected | torch | diffrax
     for row in content["rows"]:
@@ -85,7 +87,11 @@ def test_ours_is_the_quicker_one(quick):
     """But for parsing, where the peer is a parser in C that computes no coefficients, and signs, which NumPy takes from
     a table eight at a time; two runs want two idle cores.
     """
-    peers = [row for row in quick[1]["rows"] if row["peer"] not in LIMITS and "two-runs" not in row["case"]]
+    peers = [
+        row
+        for row in quick[1]["rows"]
+        if row["peer"] not in (*LIMITS, "promise", "d=100") and "two-runs" not in row["case"]
+    ]
     assert all(row["ratio"] > 1 for row in peers if row["case"] not in ("parse-1e4", "signs"))
 
 
@@ -106,6 +112,15 @@ def test_the_limits_are_those_of_a_machine(quick):
     assert 0 < ratio["sgd-batch64", "product"] < ratio["sgd-batch64", "pair"] < 1.2
     assert "GFLOP/s" in quick[0]
     assert "GB/s" in quick[0]
+
+
+def test_the_chain_keeps_its_promises(quick):
+    """With room for a busy machine: seconds and ratios to half, and a cost that does not grow with d."""
+    ratio = {row["case"]: row["ratio"] for row in quick[1]["rows"] if row["case"].startswith("chain")}
+    promised = {"chain-joint-8": 1, "chain-joint-32": 1, "chain-vs-sgd-400": 3, "chain-vs-sgd-1e5": 800}
+    for case, least in promised.items():
+        assert ratio[case] > least / 2
+    assert 0.7 < ratio["chain-flat"] < 1.4
 
 
 def test_the_flow_keeps_its_promises(quick):

@@ -8,8 +8,10 @@ from conftest import Decay
 
 from odesim import cli, flags
 from odesim.experiment import Experiment
+from odesim.network import Network
 from odesim.plotting.simulation import plot_simulation
 from odesim.simulation import examine
+from odesim.targets.series import Target
 from odesim.trajectory import Status, Trajectory
 
 SMALL = ["--dim", "12", "--width", "3", "--steps", "1000", "--points", "30", "--seeds", "2", "--quiet"]
@@ -54,6 +56,7 @@ def refused(capsys, *words):
         ],
         ["z1 + He2(z2)", "--dynamics", "mean_field", "--set", "dynamics.nodes=6", "--set", "dynamics.discrete=true"],
         ["z1 + z1*z2*z3", "--dynamics", "sgd", "--dtype", "float32", "--set", "dynamics.threads=1"],
+        ["z1 + z1*z2*z3", "--dynamics", "chain", "--normalised", "--batch", "2", "--reuse", "sam"],
     ],
 )
 def test_every_dynamics_writes_its_files_and_again_from_its_own_config(tmp_path, words):
@@ -143,13 +146,25 @@ def test_bad_input_is_one_line_that_names_the_culprit(capsys, tmp_path, words, c
     assert not list(tmp_path.rglob("*.npz"))
 
 
+def test_weights_that_do_not_fit_are_not_drawn(tmp_path, monkeypatch):
+    """A billion inputs: the chain and the flow from overlaps alone, of the same m and a as ever."""
+    monkeypatch.setattr("odesim.sgd.limits.physical_memory", lambda: 10**10)
+    words = ["z1*z2", "--dim", "1000000000", "--width", "4", "--steps", "50", "--points", "3", "--quiet"]
+    for name in ("chain", "overlap"):
+        assert cli.main(["simulate", *words, "--dynamics", name, "--out", str(tmp_path / name)]) == 0
+    chain, flow = (Trajectory.load(tmp_path / name / "trajectory.npz") for name in ("chain", "overlap"))
+    np.testing.assert_array_equal(chain.m[0, 0], flow.m[0])
+    near = Network.random(Target.parse("z1*z2"), width=4, dim=30, rng=3)
+    np.testing.assert_allclose(flow.m[0] * np.sqrt(1e9), near.m * np.sqrt(30), rtol=1e-12)
+
+
 def test_help_names_the_dynamics(capsys):
     with pytest.raises(SystemExit):
         cli.main(["simulate", "--help"])
     text = " ".join(capsys.readouterr().out.split())
     for part in (
         "--dynamics NAME",
-        "overlap or correlation or mean_field or sgd",
+        "overlap or correlation or mean_field or sgd or chain",
         "--batch BATCH",
         "two_radii:r,delta",
     ):

@@ -83,11 +83,14 @@ class Ensemble:
         Makes the walk of one data seed, by its index.
     shapes : dict
         Fields to record, each with the shape of one row.
+    walks : int
+        How many walks there are; 0 for one a data seed.
     """
 
     job: Job
     start: Callable[[int], Walk]
     shapes: Mapping[str, tuple[int, ...]]
+    walks: int = 0
     rows: dict[str, Array] = field(init=False)
     status: NDArray[np.int64] = field(init=False)
     message: list[str] = field(init=False)
@@ -95,7 +98,8 @@ class Ensemble:
     keeper: Keeper = field(init=False)
 
     def __post_init__(self) -> None:
-        S, T = self.job.seeds, self.job.steps.size
+        self.walks = self.walks or self.job.seeds
+        S, T = self.walks, self.job.steps.size
         self.rows = {name: np.full((S, T, *shape), np.nan) for name, shape in self.shapes.items()}
         self.status = np.full(S, Status.INTERRUPTED, dtype=np.int64)
         self.message = [Status.INTERRUPTED.text] * S
@@ -114,7 +118,7 @@ class Ensemble:
         """
         self.keeper.open()
         try:
-            in_threads(self.run_one, self.job.seeds, self.job.stop, threads)
+            in_threads(self.run_one, self.walks, self.job.stop, threads)
         finally:
             self.keeper.close()
         if self.keeper.failure is not None:
@@ -140,11 +144,14 @@ class Ensemble:
         for values in rows.values():
             values[recorded:] = np.nan  # of the same bits, whatever was made of them
         where = "" if status == Status.DONE else f"at step {step}: "
-        unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
-        message = where + (UNBOUNDED if unbounded else status.text)
+        message = where + self._why(status)
         if status == Status.INTERRUPTED:
             return Record(recorded, walk.arrays(), None, message)
         return Record(recorded, None, status, message)
+
+    def _why(self, status: Status) -> str:
+        unbounded = status == Status.DIVERGED and self.job.training.loss == "correlation"
+        return UNBOUNDED if unbounded else status.text
 
     def _record_rows(self, walk: Walk, index: int, first: int, rows: Mapping[str, Array]) -> tuple[int, int, Status]:
         """Record from row ``first`` on; return how many rows there are, and the step and status of the end."""
@@ -164,16 +171,12 @@ class Ensemble:
 
     def trajectory(self, kind: str) -> Trajectory:
         """Return what was recorded."""
+        return self._trajectory(kind, self.rows, self.status, self.message)
+
+    def _trajectory(self, kind: str, rows: Mapping[str, Array], status: Any, message: list[str]) -> Trajectory:
         biased = self.job.network.has_biases or self.job.training.trains("b")
-        rows: dict[str, Any] = self.rows | ({} if biased else {"b": None})
-        return Trajectory(
-            self.job.steps,
-            self.job.time,
-            **rows,
-            status=self.status,
-            message=tuple(self.message),
-            kind=kind,
-        )
+        fields: dict[str, Any] = {**rows, **({} if biased else {"b": None})}
+        return Trajectory(self.job.steps, self.job.time, **fields, status=status, message=tuple(message), kind=kind)
 
     def _say_that_writing_failed(self, why: str) -> None:
         """Give the runs that it stopped their status; runs that are complete are only warned of."""
@@ -201,7 +204,7 @@ class Ensemble:
 
     def _progress(self, index: int, step: int) -> None:
         self.done[index] = step
-        self.job.progress(sum(self.done) / max(self.job.seeds * int(self.job.steps[-1]), 1))
+        self.job.progress(sum(self.done) / max(self.walks * int(self.job.steps[-1]), 1))
 
 
 def threads_for(job: Job, threads: int | None) -> int:

@@ -290,7 +290,7 @@ def _check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int) -> None:
             f"training.geometry={training.geometry!r} is not the two radii of the layerwise algorithm; use "
             "Training.layerwise(...) or geometry=TwoRadii(r, delta) (--geometry two_radii:r,delta)"
         )
-    training.need("Layerwise", batch=(1,), decay_w=(0,), reuse=("none",))
+    training.need("Layerwise", batch=(1,), decay_w=(0,), reuse=("none",), normalised=(False,))
     if training.trains("b"):
         raise checks.InputError(
             f"training.eta_b={training.eta_b} trains the biases, which the layerwise algorithm freezes; use 0"

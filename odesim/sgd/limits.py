@@ -67,7 +67,7 @@ def sums_apart(training: Training) -> bool:
 
 def check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0) -> None:
     """Refuse what SGD cannot run; ``inputs`` is 0 where its risk is exact."""
-    job.training.need("SGD", geometry=("free", "sphere"))
+    job.training.need("SGD", geometry=("free", "sphere"), normalised=(False,))
     if job.training.batch == math.inf:
         raise checks.InputError("training.batch=inf is unknown to SGD, which draws its samples; use a number of them")
     check_start(job, "SGD")
