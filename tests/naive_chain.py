@@ -2,6 +2,7 @@
 
 import math
 
+import naive_flow
 import naive_sgd
 import numpy as np
 
@@ -9,11 +10,6 @@ from odesim.sgd import _random
 from odesim.training import INNER, TwoRadii
 
 LENGTHS = 3
-
-
-def activation(name, lam):
-    """Return σ(λ) and σ'(λ)."""
-    return (np.tanh(lam), 1 / np.cosh(lam) ** 2) if name == "tanh" else naive_sgd.activation(name, lam)
 
 
 def dot(u, v):
@@ -32,7 +28,8 @@ def gradients(at, W, a, b, X, y, network, training):
     g_w, g_a, g_b = np.zeros_like(W), np.zeros_like(a), np.zeros_like(b)
     for s in range(X.shape[-2]):
         x = X[..., s, None, :]
-        sigma, slope = activation(network.activation.name, dot(at, x)[..., 0] + b)
+        lam, name = dot(at, x)[..., 0] + b, network.activation.name
+        sigma, slope = naive_flow.value(name, lam), naive_flow.slope(name, lam)
         f = weight * (a * sigma).sum(axis=-1)
         residual = (y[..., s] - f if training.loss == "square" else y[..., s])[..., None]
         along = x - dot(W, x) * W if training.geometry == "sphere" else x

@@ -7,6 +7,7 @@ import pytest
 from test_chain import tame, twin
 from test_chain_bits import RUNS, STAIRS, make_job
 
+from odesim import memory
 from odesim.checks import InputError
 from odesim.network import Network
 from odesim.runner import run
