@@ -140,7 +140,7 @@ def chain(job, seed, V, block):
                 X[s, rows] = length(seed, number * B + s, d - rows)[0]
             y[s] = target.evaluate(X[s, :P]) + math.sqrt(training.noise) * normals(seed, 1, number * B + s, 1)[0]
         lam = X[:, :known] @ V.T + b
-        f = network.unit * activation(network.activation.name, lam)[0] @ a
+        f = network.unit * naive_flow.value(network.activation.name, lam) @ a
         yield V, a, b, free[:, :P].copy(), (np.abs(lam).sum(axis=1) + np.abs(f)).max()
         V = np.hstack([V, np.zeros((N, last - known))])
         if isinstance(training.geometry, TwoRadii):
