@@ -11,7 +11,7 @@ from odesim.network import Network
 from odesim.runner import early_end, run
 from odesim.sgd.full import SGD
 from odesim.targets.series import Target
-from odesim.training import Training
+from odesim.training import Training, TwoRadii
 from odesim.trajectory import Status
 
 
@@ -135,11 +135,11 @@ def test_rates_need_not_be_plain_floats():
     assert json.loads(json.dumps(out.settings))["training"]["eta"] == 0.1
 
 
-@pytest.mark.parametrize("dynamics", [OverlapFlow(), SGD()])
-def test_a_geometry_that_a_dynamics_does_not_know_is_refused(start, dynamics):
+@pytest.mark.parametrize(("dynamics", "geometry"), [(OverlapFlow(), "sphere"), (SGD(), TwoRadii(0.3, 0.6))])
+def test_a_geometry_that_a_dynamics_does_not_know_is_refused(start, dynamics, geometry):
     target, network, _ = start
-    with pytest.raises(InputError, match=rf"training\.geometry='sphere' is unknown to {type(dynamics).__name__}"):
-        run(dynamics, target, network, Training(eta=0.01, geometry="sphere"), steps=10)
+    with pytest.raises(InputError, match=rf"training\.geometry=.* is unknown to {type(dynamics).__name__}"):
+        run(dynamics, target, network, Training(eta=0.01, geometry=geometry), steps=10)
 
 
 def test_an_unknown_geometry_is_refused():
