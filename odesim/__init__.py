@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from odesim.runner import run as run
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
+    from odesim.sgd.alone import NeuronChain as NeuronChain
     from odesim.sgd.full import SGD as SGD
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.stationary import Saddle as Saddle
@@ -102,6 +103,7 @@ _ROOMS = {
     "resolve": ("BlockedTerm", "blocked_terms", "stable_step"),
     "runner": ("run",),
     "searching": ("EscapeTimes", "search_phase"),
+    "sgd.alone": ("NeuronChain",),
     "sgd.full": ("SGD",),
     "staircase": ("merged_staircase",),
     "stationary": ("Saddle", "saddle"),

@@ -130,7 +130,7 @@ def _and(context, builder, sig, args):
     return builder.and_(*args)
 
 
-def _place(context, builder, sig, args, width):
+def _place(context, builder, sig, args, width, number=ir.DoubleType()):
     """Where the pack of ``args`` = (array, index, …) begins."""
     array_type, index_type = sig.args[:2]
     found = context.make_array(array_type)(context, builder, args[0])
@@ -141,7 +141,7 @@ def _place(context, builder, sig, args, width):
     shape = cgutils.unpack_tuple(builder, found.shape, array_type.ndim)
     strides = cgutils.unpack_tuple(builder, found.strides, array_type.ndim)
     place = cgutils.get_item_pointer2(context, builder, found.data, shape, strides, array_type.layout, indices)
-    return builder.bitcast(place, ir.VectorType(ir.DoubleType(), width).as_pointer())
+    return builder.bitcast(place, ir.VectorType(number, width).as_pointer())
 
 
 def _loading(kind, array, index):
@@ -163,6 +163,17 @@ def load(typing, array, index):
 def load_few(typing, array, index):
     """The same of a short pack."""
     return _loading(few, array, index)
+
+
+@intrinsic
+def load_single(typing, array, index):
+    """The same of a float32 array, as float64."""
+
+    def code(context, builder, sig, args):
+        place = _place(context, builder, sig, args, WIDTH, ir.FloatType())
+        return builder.fpext(builder.load(place, align=4), DOUBLES)
+
+    return pack(array, index), code
 
 
 @intrinsic

@@ -1,0 +1,67 @@
+"""What happens to lone neurons within a step: an overlap goes through a level, a coordinate is released."""
+
+from odesim._jit import kernel
+from odesim._packs import choose, count, filled, load, store
+from odesim.sgd._alone_state import EVENT, RADII
+from odesim.sgd._full import DIVERGED, LARGEST, NOT_FINITE
+
+
+@kernel(counted=False)
+def flag(where, work):
+    """Show a mask to scalar code."""
+    store(work.flag, (0, 0), choose(where, filled(1.0), filled(0.0)))
+
+
+@kernel(counted=False)
+def notice(plan, lanes, p, work):
+    """Write down what happened in step p of the block, before the lanes take their new state."""
+    alive = load(lanes.alive, (0, 0)) > 0.5
+    for e in range(plan.coordinate.size):
+        i, level = plan.coordinate[e], load(lanes.level, (e, 0))
+        before, after = load(lanes.m, (i, 0)), load(work.m, (i, 0))
+        happens = (before < level) & (level <= after) & alive
+        if not plan.upward[e]:
+            happens = (level < before) & (after <= level) & alive
+        if count(happens) > 0:
+            flag(happens, work)
+            write_event(plan, lanes, e, p, work)
+    if plan.geometry == RADII:
+        for i in range(work.x.shape[0]):
+            gone = (load(work.stays, (i, 0)) < load(lanes.kept, (i, 0))) & alive
+            if count(gone) > 0:
+                flag(gone, work)
+                for lane in range(lanes.status.size):
+                    if work.flag[0, lane] > 0.5:
+                        lanes.released[i, lane] = lanes.base[lane] + p + 1
+
+
+@kernel(counted=False)
+def write_event(plan, lanes, e, p, work):
+    """Write the step of event e into the lanes that are flagged; one that is terminal ends them with this step."""
+    for lane in range(lanes.status.size):
+        if work.flag[0, lane] > 0.5:
+            if lanes.when[e, lane] < 0:
+                lanes.when[e, lane] = lanes.base[lane] + p + 1
+            if plan.terminal[e]:
+                lanes.status[lane] = EVENT
+                lanes.ended[lane] = lanes.base[lane] + p + 1
+
+
+@kernel(counted=False)
+def retire(lanes):
+    """No longer move the lanes that a terminal event has ended."""
+    for lane in range(lanes.status.size):
+        if lanes.status[lane] == EVENT:
+            lanes.alive[0, lane] = 0.0
+
+
+@kernel(counted=False)
+def end_unbounded(lanes, p, size, work):
+    """End the lanes alive whose forward pass, of this size where it is out of bounds and else 0, is: before step p."""
+    store(work.flag, (0, 0), size)
+    for lane in range(lanes.status.size):
+        value = work.flag[0, lane]
+        if lanes.alive[0, lane] > 0.5 and not value == 0.0:
+            lanes.alive[0, lane] = 0.0
+            lanes.status[lane] = DIVERGED if value <= LARGEST else NOT_FINITE
+            lanes.ended[lane] = lanes.base[lane] + p
