@@ -10,9 +10,10 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim._packs import WIDTH
-from odesim.sgd._alone_draws import NEURON, STREAM, block_for, draw_block
+from odesim.sgd._alone_draws import NEURON, STREAM, block_for, draw_block, label_block
 from odesim.sgd._alone_state import EVENT, FREE, work_for
-from odesim.sgd._alone_step import step
+from odesim.sgd._alone_step import take_steps
+from odesim.sgd._chain_labels import scratch_of
 from odesim.sgd._full import LARGEST, NOT_FINITE, RUNNING
 from odesim.sgd._random import GROUP, U
 
@@ -144,8 +145,7 @@ def take_block(plan, lanes, places, starts, rows, unit, block, work):
     p = 0
     while p < size:
         stop = next_stop(lanes, places, p, size)
-        for q in range(p, stop):
-            step(plan, lanes, block, q, work)
+        take_steps(plan, lanes, block, p, stop, work)
         p = stop
         for lane in range(lanes.status.size):
             now = lanes.base[lane] + p
@@ -158,9 +158,9 @@ def take_block(plan, lanes, places, starts, rows, unit, block, work):
 def advance(plan, lanes, places, starts, rows, unit, blocks):
     """Take up to so many blocks of steps; return how many replicas of ``rows`` have not ended."""
     P, last = lanes.m.shape[0], rows.first + rows.status.size
-    noisy, outside = 1 if plan.source.noise > 0.0 else 0, 1 if plan.room > 0 else 0
-    normals = plan.batch * (P + outside + noisy) + (1 if plan.room >= 2 else 0)
-    block, work = block_for(normals), work_for(plan, P)
+    normals = plan.batch * plan.rows + (1 if plan.room >= 2 else 0)
+    block, work, labels = block_for(normals, plan.batch), work_for(P), scratch_of(plan.source, P, WIDTH)
+    x = np.zeros((P, WIDTH))
     size, left = block.words.shape[1] * GROUP, 0
     group = np.zeros(WIDTH, np.int64)
     for _ in range(blocks):
@@ -178,6 +178,7 @@ def advance(plan, lanes, places, starts, rows, unit, blocks):
         if left == 0:
             break
         draw_block(places.keys, places.stream, group, plan.room, normals, block)
+        label_block(plan, block, x, labels)
         take_block(plan, lanes, places, starts, rows, unit, block, work)
         for lane in range(WIDTH):
             lanes.base[lane] += size

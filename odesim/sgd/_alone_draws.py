@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._packs import WIDTH
+from odesim._packs import WIDTH, fma, load, load_single, store
+from odesim.sgd._chain_labels import series, teacher
 from odesim.sgd._chi import TO_UNIT, accepted
 from odesim.sgd._random import GROUP, HIGH, F, U, box_muller, philox
 
@@ -36,16 +37,17 @@ class Block(NamedTuple):
     words: np.ndarray  # (4, calls, WIDTH) uint32
     normals: np.ndarray  # (rows, 4, calls, WIDTH) float32
     square: np.ndarray  # (4, calls, WIDTH) χ²
+    labels: np.ndarray  # (batch, 4, calls, WIDTH)
 
 
 @kernel
-def block_for(rows):
+def block_for(rows, batch):
     """Return arrays for ``rows`` normals a step: fewer calls, a power of two, the more there are."""
     calls = CALLS
     while calls > 1 and calls * rows > MOST_ROWS:
         calls //= 2
     shape = (GROUP, calls, WIDTH)
-    return Block(np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape))
+    return Block(np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape)))
 
 
 @kernel
@@ -132,3 +134,23 @@ def draw_block(keys, stream, group, room, rows, block):
     if room >= 2:
         draw_words(keys, stream, group, rows, block.words)
         squares(keys, stream, group, room - 1, rows + 1, block.normals[rows - 1], block.words, block.square)
+
+
+@kernel
+def label_block(plan, block, x, scratch):
+    """Fill the labels of a block; x (P, WIDTH) is scratch."""
+    for n in range(plan.batch):
+        first = n * plan.rows
+        for r in range(GROUP):
+            for call in range(block.words.shape[1]):
+                for i in range(x.shape[0]):
+                    store(x, (i, 0), load_single(block.normals, (first + i, r, call, 0)))
+                if plan.source.second_layer.size > 0:
+                    teacher(plan.source, x, scratch)
+                else:
+                    series(plan.source, x, scratch.He, scratch.y)
+                y = load(scratch.y, (0, 0))
+                if plan.source.noise > 0.0:
+                    noise = load_single(block.normals, (first + plan.rows - 1, r, call, 0))
+                    y = fma(noise, math.sqrt(plan.source.noise), y)
+                store(block.labels, (n, r, call, 0), y)

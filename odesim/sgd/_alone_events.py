@@ -6,13 +6,13 @@ from odesim.sgd._alone_state import EVENT, RADII
 from odesim.sgd._full import DIVERGED, LARGEST, NOT_FINITE
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def flag(where, work):
     """Show a mask to scalar code."""
     store(work.flag, (0, 0), choose(where, filled(1.0), filled(0.0)))
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def notice(plan, lanes, p, work):
     """Write down what happened in step p of the block, before the lanes take their new state."""
     alive = load(lanes.alive, (0, 0)) > 0.5
@@ -26,7 +26,7 @@ def notice(plan, lanes, p, work):
             flag(happens, work)
             write_event(plan, lanes, e, p, work)
     if plan.geometry == RADII:
-        for i in range(work.x.shape[0]):
+        for i in range(work.m.shape[0]):
             gone = (load(work.stays, (i, 0)) < load(lanes.kept, (i, 0))) & alive
             if count(gone) > 0:
                 flag(gone, work)

@@ -7,12 +7,11 @@ import numpy as np
 from odesim._jit import kernel
 from odesim._packs import WIDTH
 from odesim.activations._act import Act
-from odesim.sgd._chain_labels import Scratch, scratch_of
 from odesim.sgd._labels import Source
 
 FREE, SPHERE, RADII = 0, 1, 2
 
-ALONG, OUTSIDE, OWN_A, OWN_B = 0, 1, 2, 3
+ALONG, OUTSIDE, OWN_A, OWN_B, LENGTH = 0, 1, 2, 3, 4
 """Rows of `Work.own`."""
 
 EVENT = 6
@@ -51,6 +50,7 @@ class Plan(NamedTuple):
     delta: float
     room: int  # d − P
     batch: int
+    rows: int  # normals a sample: support, along v, label noise
     values: int  # whether σ is needed beside σ'
     coordinate: np.ndarray  # (events) int64
     upward: np.ndarray  # (events) int64
@@ -60,14 +60,12 @@ class Plan(NamedTuple):
 class Work(NamedTuple):
     """Scratch of a step."""
 
-    x: np.ndarray  # (P, WIDTH) a sample on the support
     sums: np.ndarray  # (P, WIDTH) Σ c x of a batch
     m: np.ndarray  # (P, WIDTH) in the middle of a step
     stays: np.ndarray  # (P, WIDTH) 1 for coordinates on the sphere, else 0
-    own: np.ndarray  # (4, 1, WIDTH) of v along itself and outside, in units of χ, a and b, in the middle of a step
+    own: np.ndarray  # (5, 1, WIDTH) v along itself and outside, in units of χ, a, b and |v| in the middle of a step
     other: np.ndarray  # (3, WIDTH) argument, value and slope of an activation behind a pointer
     flag: np.ndarray  # (1, WIDTH)
-    labels: Scratch
 
 
 @kernel
@@ -82,10 +80,7 @@ def lanes_for(P, events):
 
 
 @kernel
-def work_for(plan, P):
+def work_for(P):
     """Return scratch."""
-    many = np.zeros((4, P, WIDTH))
-    scratch = scratch_of(plan.source, P, WIDTH)
-    return Work(
-        many[0], many[1], many[2], many[3], np.zeros((4, 1, WIDTH)), np.zeros((3, WIDTH)), np.zeros((1, WIDTH)), scratch
-    )
+    many = np.zeros((3, P, WIDTH))
+    return Work(many[0], many[1], many[2], np.zeros((5, 1, WIDTH)), np.zeros((3, WIDTH)), np.zeros((1, WIDTH)))

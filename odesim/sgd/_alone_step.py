@@ -7,14 +7,23 @@ arithmetic is that of packs, so that a lane's bits do not depend on its neighbou
 import math
 
 from odesim._jit import kernel
-from odesim._packs import choose, count, filled, fma, load, load_single, root, size_of, store
+from odesim._packs import choose, count, filled, fma, load, load_single, root, rough_inverse_root, size_of, store
 from odesim.activations._act import ERF, POLYNOMIAL, RELU
-from odesim.activations._moments_lanes import bell, inverse_root
+from odesim.activations._moments_lanes import bell
 from odesim.sgd._alone_events import end_unbounded, notice, retire
-from odesim.sgd._alone_state import ALONG, FREE, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE
-from odesim.sgd._chain_labels import series, teacher
+from odesim.sgd._alone_state import ALONG, FREE, LENGTH, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE
 from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, REUSE_INNER, ROOT_HALF, SLOPE_AT_0, TWICE
 from odesim.sgd._random import GROUP
+
+@kernel(inline="always", counted=False)
+def inverse_length(square):
+    """1/√x to 3e-16, as `_moments_lanes.inverse_root`, in half the time from input to output: every step waits for it."""
+    r = rough_inverse_root(square)
+    for _ in range(2):
+        e = fma(-(square * r), r, filled(1.0))
+        r = fma(r * e, fma(e, fma(e, filled(0.3125), filled(0.375)), filled(0.5)), r)
+    return r
+
 
 @kernel(inline="always", counted=False)
 def erf_value(x):
@@ -39,11 +48,12 @@ def polynomial(table, x):
     for n in range(table.shape[1]):
         value = fma(now, table[0, n], value)
         slope = fma(now, table[1, n], slope)
-        before, now = now, (x * now - math.sqrt(n) * before) * (1.0 / math.sqrt(n + 1.0))
+        scale = 1.0 / math.sqrt(n + 1.0)
+        before, now = now, fma(x * scale, now, (-math.sqrt(n) * scale) * before)
     return value, slope
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def respond(plan, x, work):
     """Return σ, 0 where it is not needed, and σ' at the pack x."""
     act = plan.act
@@ -64,7 +74,7 @@ def respond(plan, x, work):
     return value, slope
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def respond_and_check(plan, lanes, p, x, work):
     """`respond`, and end the lanes where it is out of bounds."""
     value, slope = respond(plan, x, work)
@@ -78,84 +88,70 @@ def respond_and_check(plan, lanes, p, x, work):
     return value, slope
 
 
-@kernel(counted=False)
-def label(plan, block, first, r, call, work):
-    """Load the sample whose rows begin at ``first`` into work.x and return its label."""
-    P = work.x.shape[0]
-    for i in range(P):
-        store(work.x, (i, 0), load_single(block.normals, (first + i, r, call, 0)))
-    if plan.source.second_layer.size > 0:
-        teacher(plan.source, work.x, work.labels)
-    else:
-        series(plan.source, work.x, work.labels.He, work.labels.y)
-    y = load(work.labels.y, (0, 0))
-    if plan.source.noise > 0.0:
-        noise = load_single(block.normals, (first + P + (1 if plan.room > 0 else 0), r, call, 0))
-        y = fma(noise, math.sqrt(plan.source.noise), y)
-    return y
-
-
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def gather(plan, lanes, block, p, work):
     """Sum what the samples of a batch do to the neuron in ``work``; a and b move there.
 
     Returns Σ c g, Σ c, Σ c² and Σ cλ of the steps c x of the weights, λ the product of x and the part of w that is on
     the sphere, 0 in the free geometry.
     """
-    P, r, call = work.x.shape[0], p % GROUP, p // GROUP
-    outside, noisy = 1 if plan.room > 0 else 0, 1 if plan.source.noise > 0.0 else 0
+    P, r, call = work.m.shape[0], p % GROUP, p // GROUP
     s, k = load(work.own, (ALONG, 0, 0)), load(work.own, (OUTSIDE, 0, 0))
     a, b = load(work.own, (OWN_A, 0, 0)), load(work.own, (OWN_B, 0, 0))
     square = load(block.square, (r, call, 0))
     sum_g, sum_c, sum_cc, sum_lam = filled(0.0), filled(0.0), filled(0.0), filled(0.0)
     sum_a, sum_b = filled(0.0), filled(0.0)
-    for i in range(P):
-        store(work.sums, (i, 0), filled(0.0))
     for n in range(plan.batch):
-        first = n * (P + outside + noisy)
-        y, g = label(plan, block, first, r, call, work), filled(0.0)
-        if outside:
+        first, g = n * plan.rows, filled(0.0)
+        if plan.room > 0:
             g = load_single(block.normals, (first + P, r, call, 0))
         lam = fma(s, g, k * square)
         held = lam
         for i in range(P):
-            lam = fma(load(work.m, (i, 0)), load(work.x, (i, 0)), lam)
+            lam = fma(load(work.m, (i, 0)), load_single(block.normals, (first + i, r, call, 0)), lam)
         if plan.geometry == FREE:
             held = filled(0.0)
         elif plan.geometry == SPHERE:
             held = lam
         else:
             for i in range(P):
-                held = fma(load(work.stays, (i, 0)) * load(work.m, (i, 0)), load(work.x, (i, 0)), held)
-        value, slope = respond_and_check(plan, lanes, p, lam + b, work)
-        if plan.reuse == REUSE_INNER:
-            room = fma(-held, held, fma(g, g, square))
-            for i in range(P):
-                room = fma(load(work.x, (i, 0)), load(work.x, (i, 0)), room)
-            inner = load(lanes.rates, (INNER, 0)) * (y - plan.feedback * (a * value))
-            value, slope = respond_and_check(plan, lanes, p, fma(inner * (a * slope), room, lam + b), work)
-        residual = (y - plan.feedback * (a * value)) * (1.0 / plan.batch)
+                x = load_single(block.normals, (first + i, r, call, 0))
+                held = fma(load(work.stays, (i, 0)) * load(work.m, (i, 0)), x, held)
+        y, argument, residual = load(block.labels, (n, r, call, 0)), lam + b, filled(0.0)
+        value, slope = filled(0.0), filled(0.0)
+        for look in range(2 if plan.reuse == REUSE_INNER else 1):
+            if look > 0:
+                room = fma(-held, held, fma(g, g, square))
+                for i in range(P):
+                    x = load_single(block.normals, (first + i, r, call, 0))
+                    room = fma(x, x, room)
+                argument = fma(load(lanes.rates, (INNER, 0)) * residual * (a * slope), room, argument)
+            value, slope = respond_and_check(plan, lanes, p, argument, work)
+            residual = y - plan.feedback * (a * value)
+        residual = residual * (1.0 / plan.batch)
         by_b = residual * (a * slope)
         c = load(lanes.rates, (OF_W, 0)) * by_b
         sum_g, sum_c, sum_cc, sum_lam = fma(c, g, sum_g), sum_c + c, fma(c, c, sum_cc), fma(c, held, sum_lam)
         sum_a, sum_b = fma(residual, value, sum_a), sum_b + by_b
         for i in range(P):
-            store(work.sums, (i, 0), fma(c, load(work.x, (i, 0)), load(work.sums, (i, 0))))
+            added = c * load_single(block.normals, (first + i, r, call, 0))
+            store(work.sums, (i, 0), added if n == 0 else load(work.sums, (i, 0)) + added)
     store(work.own, (OWN_A, 0, 0), fma(load(lanes.rates, (KEEP_A, 0)), a, load(lanes.rates, (OF_A, 0)) * sum_a))
     store(work.own, (OWN_B, 0, 0), fma(load(lanes.rates, (OF_B, 0)), sum_b, b))
     return sum_g, sum_c, sum_cc, sum_lam
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam):
     """Move m, and v in the coordinates along itself and outside, and obey the geometry."""
-    P = work.x.shape[0]
+    P = work.m.shape[0]
     keep = load(lanes.rates, (KEEP_W, 0)) - sum_lam
     along = fma(keep, load(work.own, (ALONG, 0, 0)), sum_g)
     outside = fma(keep, load(work.own, (OUTSIDE, 0, 0)), sum_c)
     if plan.batch > 1:  # Σ c_n ξ_n of independent ξ_n is √(Σ c²) ξ in law
         outside = root(sum_cc)
-    rest = fma(along, along, outside * outside * square)
+    length = fma(along, along, outside * outside * square)
+    rest = length
     for i in range(P):
         m = load(work.m, (i, 0))
         if plan.geometry == RADII:
@@ -170,9 +166,10 @@ def move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam):
             m = fma(keep, m, load(work.sums, (i, 0)))
             rest = fma(m, m, rest)
         store(work.m, (i, 0), m)
+    length = root(length)
     if plan.geometry != FREE:
-        scale = choose(rest > 0.0, inverse_root(rest), filled(1.0))
-        along, outside = along * scale, outside * scale
+        scale = choose(rest > 0.0, inverse_length(rest), filled(1.0))
+        along, outside, length = along * scale, outside * scale, length * scale
         for i in range(P):
             m = load(work.m, (i, 0))
             scaled = m * scale
@@ -181,12 +178,13 @@ def move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam):
             store(work.m, (i, 0), scaled)
     store(work.own, (ALONG, 0, 0), along)
     store(work.own, (OUTSIDE, 0, 0), outside)
+    store(work.own, (LENGTH, 0, 0), length)
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def begin(lanes, work):
     """Take the state of the lanes to work on."""
-    for i in range(work.x.shape[0]):
+    for i in range(work.m.shape[0]):
         store(work.m, (i, 0), load(lanes.m, (i, 0)))
         store(work.stays, (i, 0), load(lanes.kept, (i, 0)))
     store(work.own, (ALONG, 0, 0), load(lanes.s, (0, 0)))
@@ -195,22 +193,20 @@ def begin(lanes, work):
     store(work.own, (OWN_B, 0, 0), load(lanes.b, (0, 0)))
 
 
-@kernel(counted=False)
-def commit(plan, lanes, square, work):
+@kernel(inline="always", counted=False)
+def commit(plan, lanes, work):
     """Give the lanes alive their new state."""
     alive = load(lanes.alive, (0, 0)) > 0.5
-    along, outside = load(work.own, (ALONG, 0, 0)), load(work.own, (OUTSIDE, 0, 0))
-    rest = fma(along, along, outside * outside * square)
-    store(lanes.s, (0, 0), choose(alive, rest * inverse_root(rest), load(lanes.s, (0, 0))))
+    store(lanes.s, (0, 0), choose(alive, load(work.own, (LENGTH, 0, 0)), load(lanes.s, (0, 0))))
     store(lanes.a, (0, 0), choose(alive, load(work.own, (OWN_A, 0, 0)), load(lanes.a, (0, 0))))
     store(lanes.b, (0, 0), choose(alive, load(work.own, (OWN_B, 0, 0)), load(lanes.b, (0, 0))))
-    for i in range(work.x.shape[0]):
+    for i in range(work.m.shape[0]):
         store(lanes.m, (i, 0), choose(alive, load(work.m, (i, 0)), load(lanes.m, (i, 0))))
         if plan.geometry == RADII:
             store(lanes.kept, (i, 0), choose(alive, load(work.stays, (i, 0)), load(lanes.kept, (i, 0))))
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def step(plan, lanes, block, p, work):
     """Step p of the block, in all lanes alive."""
     square = load(block.square, (p % GROUP, p // GROUP, 0))
@@ -219,6 +215,13 @@ def step(plan, lanes, block, p, work):
         sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, block, p, work)
         move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam)
     notice(plan, lanes, p, work)
-    commit(plan, lanes, square, work)
+    commit(plan, lanes, work)
     if plan.coordinate.size > 0:
         retire(lanes)
+
+
+@kernel(counted=False)
+def take_steps(plan, lanes, block, first, stop, work):
+    """Steps ``first`` to ``stop`` − 1 of the block."""
+    for p in range(first, stop):
+        step(plan, lanes, block, p, work)

@@ -93,6 +93,7 @@ def _plan(job: Job) -> Plan:
         delta=radii.delta if isinstance(radii, TwoRadii) else 0.0,
         room=job.network.dim - job.target.P,
         batch=int(training.batch),
+        rows=job.target.P + int(job.network.dim > job.target.P) + int(training.noise > 0),
         values=int(training.trains("a") or rule.feedback > 0),
         coordinate=np.array([one.coordinate for one in job.events], np.int64),
         upward=np.array([one.upward for one in job.events], np.int64),
