@@ -11,7 +11,7 @@ import numpy as np
 from odesim._jit import kernel
 from odesim._packs import WIDTH
 from odesim.sgd._alone_draws import NEURON, STREAM, block_for, draw_block, label_block
-from odesim.sgd._alone_state import EVENT, FREE, work_for
+from odesim.sgd._alone_state import EVENT, FREE, Drawn, work_for
 from odesim.sgd._alone_step import take_steps
 from odesim.sgd._chain_labels import scratch_of
 from odesim.sgd._full import LARGEST, NOT_FINITE, RUNNING
@@ -61,15 +61,15 @@ class Places(NamedTuple):
 def write_row(lanes, places, rows, unit, lane):
     """Record the next row of a lane."""
     n, row = lanes.replica[lane] - rows.first, places.row[lane]
-    total = lanes.s[0, lane] * lanes.s[0, lane]
-    for i in range(lanes.m.shape[0]):
-        total += lanes.m[i, lane] * lanes.m[i, lane]
-    if not total + abs(lanes.a[0, lane]) + abs(lanes.b[0, lane]) <= LARGEST:
-        lanes.status[lane], lanes.alive[0, lane] = NOT_FINITE, 0.0
+    total = lanes.s[lane] * lanes.s[lane]
+    for i in range(lanes.released.shape[0]):
+        total += lanes.m[i * WIDTH + lane] * lanes.m[i * WIDTH + lane]
+    if not total + abs(lanes.a[lane]) + abs(lanes.b[lane]) <= LARGEST:
+        lanes.status[lane], lanes.alive[lane] = NOT_FINITE, 0.0
         return
-    for i in range(lanes.m.shape[0]):
-        rows.m[n, row, i] = lanes.m[i, lane]
-    rows.q[n, row], rows.a[n, row], rows.b[n, row] = total, lanes.a[0, lane] / unit, lanes.b[0, lane]
+    for i in range(lanes.released.shape[0]):
+        rows.m[n, row, i] = lanes.m[i * WIDTH + lane]
+    rows.q[n, row], rows.a[n, row], rows.b[n, row] = total, lanes.a[lane] / unit, lanes.b[lane]
     places.row[lane] += 1
 
 
@@ -78,7 +78,7 @@ def set_mark(lanes, places, starts, lane):
     """Take the rates of the phase that a lane is in, and find the next step at which to look at it."""
     phase = places.phase[lane]
     for i in range(starts.rates.shape[1]):
-        lanes.rates[i, lane] = starts.rates[phase, i]
+        lanes.rates[i * WIDTH + lane] = starts.rates[phase, i]
     row = places.row[lane]
     places.mark[lane] = min(starts.stops[phase], starts.steps[min(row, starts.steps.size - 1)])
 
@@ -91,7 +91,7 @@ def attend(lanes, places, starts, rows, unit, lane, now):
         if lanes.status[lane] == NOT_FINITE:
             lanes.ended[lane] = now
     if places.row[lane] == starts.steps.size:
-        lanes.alive[0, lane] = 0.0
+        lanes.alive[lane] = 0.0
     if starts.stops[places.phase[lane]] == now:
         places.phase[lane] += 1
     set_mark(lanes, places, starts, lane)
@@ -116,15 +116,15 @@ def take(plan, lanes, places, starts, rows, unit, lane):
     places.queue[0] += 1
     j, run = replica % N, replica // N
     lanes.replica[lane], lanes.base[lane], lanes.status[lane], lanes.ended[lane] = replica, 0, RUNNING, 0
-    for i in range(lanes.m.shape[0]):
-        lanes.m[i, lane], lanes.released[i, lane] = starts.m[j, i], -1
-        lanes.kept[i, lane] = 0.0 if plan.geometry == FREE else 1.0
-    lanes.s[0, lane], lanes.a[0, lane], lanes.b[0, lane] = starts.s[j], starts.a[j], starts.b[j]
+    for i in range(lanes.released.shape[0]):
+        lanes.m[i * WIDTH + lane], lanes.released[i, lane] = starts.m[j, i], -1
+        lanes.kept[i * WIDTH + lane] = 0.0 if plan.geometry == FREE else 1.0
+    lanes.s[lane], lanes.a[lane], lanes.b[lane] = starts.s[j], starts.a[j], starts.b[j]
     for e in range(lanes.when.shape[0]):
-        lanes.level[e, lane], lanes.when[e, lane] = starts.level[j, e], -1
+        lanes.level[e * WIDTH + lane], lanes.when[e, lane] = starts.level[j, e], -1
     places.keys[0, lane], places.keys[1, lane] = starts.keys[run, 0], starts.keys[run, 1]
     places.stream[lane], places.row[lane], places.phase[lane] = U(STREAM + NEURON * j), 0, 0
-    lanes.alive[0, lane] = 1.0
+    lanes.alive[lane] = 1.0
     attend(lanes, places, starts, rows, unit, lane, 0)
 
 
@@ -133,43 +133,43 @@ def next_stop(lanes, places, first, last):
     """Return the first place in the block, after ``first``, at which a lane alive is to be looked at; or ``last``."""
     stop = last
     for lane in range(lanes.status.size):
-        if lanes.alive[0, lane] > 0.5:
+        if lanes.alive[lane] > 0.5:
             stop = min(stop, places.mark[lane] - lanes.base[lane])
     return max(stop, first)
 
 
 @kernel
-def take_block(plan, lanes, places, starts, rows, unit, block, work):
+def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
     """Take the steps of a block, and look at the lanes where they are to be looked at."""
-    size = block.words.shape[1] * GROUP
-    p = 0
+    size, p = drawn.calls * GROUP, 0
     while p < size:
         stop = next_stop(lanes, places, p, size)
-        take_steps(plan, lanes, block, p, stop, work)
+        take_steps(plan, lanes, drawn, p, stop, work)
         p = stop
         for lane in range(lanes.status.size):
             now = lanes.base[lane] + p
             just_ended = lanes.status[lane] == EVENT and lanes.ended[lane] == now
-            if lanes.replica[lane] >= 0 and places.mark[lane] == now and (lanes.alive[0, lane] > 0.5 or just_ended):
+            if lanes.replica[lane] >= 0 and places.mark[lane] == now and (lanes.alive[lane] > 0.5 or just_ended):
                 attend(lanes, places, starts, rows, unit, lane, now)
 
 
 @kernel
 def advance(plan, lanes, places, starts, rows, unit, blocks):
     """Take up to so many blocks of steps; return how many replicas of ``rows`` have not ended."""
-    P, last = lanes.m.shape[0], rows.first + rows.status.size
+    P, last = lanes.released.shape[0], rows.first + rows.status.size
     normals = plan.batch * plan.rows + (1 if plan.room >= 2 else 0)
     block, work, labels = block_for(normals, plan.batch), work_for(P), scratch_of(plan.source, P, WIDTH)
-    x = np.zeros((P, WIDTH))
-    size, left = block.words.shape[1] * GROUP, 0
+    calls, x = block.words.shape[1], np.zeros((P, WIDTH))
+    drawn = Drawn(block.normals.reshape(-1), block.square.reshape(-1), block.labels.reshape(-1), calls)
+    size, left = calls * GROUP, 0
     group = np.zeros(WIDTH, np.int64)
     for _ in range(blocks):
         for lane in range(WIDTH):
-            if lanes.replica[lane] >= 0 and not lanes.alive[0, lane] > 0.5:
+            if lanes.replica[lane] >= 0 and not lanes.alive[lane] > 0.5:
                 release(lanes, rows, lane)
             while lanes.replica[lane] < 0 and places.queue[0] < last:
                 take(plan, lanes, places, starts, rows, unit, lane)
-                if not lanes.alive[0, lane] > 0.5:
+                if not lanes.alive[lane] > 0.5:
                     release(lanes, rows, lane)
             group[lane] = lanes.base[lane] // GROUP
         left = last - places.queue[0]
@@ -179,7 +179,7 @@ def advance(plan, lanes, places, starts, rows, unit, blocks):
             break
         draw_block(places.keys, places.stream, group, plan.room, normals, block)
         label_block(plan, block, x, labels)
-        take_block(plan, lanes, places, starts, rows, unit, block, work)
+        take_block(plan, lanes, places, starts, rows, unit, drawn, work)
         for lane in range(WIDTH):
             lanes.base[lane] += size
     return left

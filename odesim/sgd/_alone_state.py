@@ -8,6 +8,7 @@ from odesim._jit import kernel
 from odesim._packs import WIDTH
 from odesim.activations._act import Act
 from odesim.sgd._labels import Source
+from odesim.sgd._random import GROUP
 
 FREE, SPHERE, RADII = 0, 1, 2
 
@@ -19,16 +20,20 @@ EVENT = 6
 
 
 class Lanes(NamedTuple):
-    """WIDTH neurons on their way; ``base`` is the step at which the block in hand begins."""
+    """WIDTH neurons on their way; ``base`` is the step at which the block in hand begins.
 
-    m: np.ndarray  # (P, WIDTH)
-    s: np.ndarray  # (1, WIDTH) |v|
-    a: np.ndarray  # (1, WIDTH)
-    b: np.ndarray  # (1, WIDTH)
-    kept: np.ndarray  # (P, WIDTH) 1 on the sphere, 0 free or released
-    rates: np.ndarray  # (6, WIDTH) as `_full.Rule` has them
-    level: np.ndarray  # (events, WIDTH) NaN for another neuron's
-    alive: np.ndarray  # (1, WIDTH) 1 while it moves, else 0
+    Numbers that go through packs are in flat arrays, row after row: a step is so short that to find a place from
+    several indices would take half of its time.
+    """
+
+    m: np.ndarray  # (P · WIDTH)
+    s: np.ndarray  # (WIDTH) |v|
+    a: np.ndarray  # (WIDTH)
+    b: np.ndarray  # (WIDTH)
+    kept: np.ndarray  # (P · WIDTH) 1 on the sphere, 0 free or released
+    rates: np.ndarray  # (6 · WIDTH) as `_full.Rule` has them
+    level: np.ndarray  # (events · WIDTH) NaN for another neuron's
+    alive: np.ndarray  # (WIDTH) 1 while it moves, else 0
     replica: np.ndarray  # (WIDTH) int64, -1 for none
     base: np.ndarray  # (WIDTH) int64
     ended: np.ndarray  # (WIDTH) int64, the step at which it ended early
@@ -57,24 +62,41 @@ class Plan(NamedTuple):
     terminal: np.ndarray  # (events) int64
 
 
-class Work(NamedTuple):
-    """Scratch of a step."""
+class Drawn(NamedTuple):
+    """What was drawn for a block of steps, flat: number k of a step is at k · square.size + `place`."""
 
-    sums: np.ndarray  # (P, WIDTH) Σ c x of a batch
-    m: np.ndarray  # (P, WIDTH) in the middle of a step
-    stays: np.ndarray  # (P, WIDTH) 1 for coordinates on the sphere, else 0
-    own: np.ndarray  # (5, 1, WIDTH) v along itself and outside, in units of χ, a, b and |v| in the middle of a step
-    other: np.ndarray  # (3, WIDTH) argument, value and slope of an activation behind a pointer
-    flag: np.ndarray  # (1, WIDTH)
+    normals: np.ndarray  # float32
+    square: np.ndarray  # χ²
+    labels: np.ndarray
+    calls: int
+
+
+class Work(NamedTuple):
+    """Scratch of a step, flat."""
+
+    sums: np.ndarray  # (P · WIDTH) Σ c x of a batch
+    m: np.ndarray  # (P · WIDTH) in the middle of a step
+    stays: np.ndarray  # (P · WIDTH) 1 for coordinates on the sphere, else 0
+    own: np.ndarray  # (5 · WIDTH) v along itself and outside, in units of χ, a, b and |v| in the middle of a step
+    argument: np.ndarray  # (WIDTH) of an activation behind a pointer
+    value: np.ndarray  # (WIDTH)
+    slope: np.ndarray  # (WIDTH)
+    flag: np.ndarray  # (WIDTH)
+
+
+@kernel(inline="always", counted=False)
+def place(drawn, p):
+    """Where the numbers of step p of the block begin."""
+    return (p % GROUP * drawn.calls + p // GROUP) * WIDTH
 
 
 @kernel
 def lanes_for(P, events):
     """Return lanes without neurons."""
-    many, one = np.zeros((2, P, WIDTH)), np.zeros((4, 1, WIDTH))
+    one, whole = np.zeros((4, WIDTH)), np.zeros((3, WIDTH), np.int64)
     return Lanes(
-        many[0], one[0], one[1], one[2], many[1], np.zeros((6, WIDTH)), np.full((events, WIDTH), np.nan), one[3],
-        np.full(WIDTH, -1), np.zeros(WIDTH, np.int64), np.zeros(WIDTH, np.int64), np.zeros(WIDTH, np.int64),
+        np.zeros(P * WIDTH), one[0], one[1], one[2], np.zeros(P * WIDTH), np.zeros(6 * WIDTH),
+        np.full(events * WIDTH, np.nan), one[3], np.full(WIDTH, -1), whole[0], whole[1], whole[2],
         np.full((events, WIDTH), -1), np.full((P, WIDTH), -1),
     )  # fmt: skip
 
@@ -82,5 +104,5 @@ def lanes_for(P, events):
 @kernel
 def work_for(P):
     """Return scratch."""
-    many = np.zeros((3, P, WIDTH))
-    return Work(many[0], many[1], many[2], np.zeros((5, 1, WIDTH)), np.zeros((3, WIDTH)), np.zeros((1, WIDTH)))
+    many, one = np.zeros((3, P * WIDTH)), np.zeros((4, WIDTH))
+    return Work(many[0], many[1], many[2], np.zeros(5 * WIDTH), one[0], one[1], one[2], one[3])

@@ -7,13 +7,12 @@ arithmetic is that of packs, so that a lane's bits do not depend on its neighbou
 import math
 
 from odesim._jit import kernel
-from odesim._packs import choose, count, filled, fma, load, load_single, root, rough_inverse_root, size_of, store
+from odesim._packs import WIDTH, choose, count, filled, fma, load, load_single, root, rough_inverse_root, size_of, store
 from odesim.activations._act import ERF, POLYNOMIAL, RELU
 from odesim.activations._moments_lanes import bell
 from odesim.sgd._alone_events import end_unbounded, notice, retire
-from odesim.sgd._alone_state import ALONG, FREE, LENGTH, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE
+from odesim.sgd._alone_state import ALONG, FREE, LENGTH, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE, place
 from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, REUSE_INNER, ROOT_HALF, SLOPE_AT_0, TWICE
-from odesim.sgd._random import GROUP
 
 @kernel(inline="always", counted=False)
 def inverse_length(square):
@@ -68,9 +67,9 @@ def respond(plan, x, work):
     elif act.code == POLYNOMIAL:
         value, slope = polynomial(act.kind.table, x)
     else:
-        store(work.other, (0, 0), x)
-        act.activate(act.kind, work.other[0], work.other[1], work.other[2])
-        value, slope = load(work.other, (1, 0)), load(work.other, (2, 0))
+        store(work.argument, (0,), x)
+        act.activate(act.kind, work.argument, work.value, work.slope)
+        value, slope = load(work.value, (0,)), load(work.slope, (0,))
     return value, slope
 
 
@@ -80,8 +79,8 @@ def respond_and_check(plan, lanes, p, x, work):
     value, slope = respond(plan, x, work)
     size = size_of(x)
     if plan.values:
-        size += size_of(load(lanes.a, (0, 0)) * value)
-    alive = load(lanes.alive, (0, 0)) > 0.5
+        size += size_of(load(lanes.a, (0,)) * value)
+    alive = load(lanes.alive, (0,)) > 0.5
     fine = size <= plan.bound
     if count(fine & alive) < count(alive):
         end_unbounded(lanes, p, choose(fine, filled(0.0), size), work)
@@ -89,130 +88,130 @@ def respond_and_check(plan, lanes, p, x, work):
 
 
 @kernel(inline="always", counted=False)
-def gather(plan, lanes, block, p, work):
+def gather(plan, lanes, drawn, p, work):
     """Sum what the samples of a batch do to the neuron in ``work``; a and b move there.
 
     Returns Σ c g, Σ c, Σ c² and Σ cλ of the steps c x of the weights, λ the product of x and the part of w that is on
     the sphere, 0 in the free geometry.
     """
-    P, r, call = work.m.shape[0], p % GROUP, p // GROUP
-    s, k = load(work.own, (ALONG, 0, 0)), load(work.own, (OUTSIDE, 0, 0))
-    a, b = load(work.own, (OWN_A, 0, 0)), load(work.own, (OWN_B, 0, 0))
-    square = load(block.square, (r, call, 0))
+    P, size, at = work.m.size // WIDTH, drawn.square.size, place(drawn, p)
+    s, k = load(work.own, (WIDTH * ALONG,)), load(work.own, (WIDTH * OUTSIDE,))
+    a, b = load(work.own, (WIDTH * OWN_A,)), load(work.own, (WIDTH * OWN_B,))
+    square = load(drawn.square, (at,))
     sum_g, sum_c, sum_cc, sum_lam = filled(0.0), filled(0.0), filled(0.0), filled(0.0)
     sum_a, sum_b = filled(0.0), filled(0.0)
     for n in range(plan.batch):
         first, g = n * plan.rows, filled(0.0)
         if plan.room > 0:
-            g = load_single(block.normals, (first + P, r, call, 0))
+            g = load_single(drawn.normals, (at + size * (first + P),))
         lam = fma(s, g, k * square)
         held = lam
         for i in range(P):
-            lam = fma(load(work.m, (i, 0)), load_single(block.normals, (first + i, r, call, 0)), lam)
+            lam = fma(load(work.m, (WIDTH * i,)), load_single(drawn.normals, (at + size * (first + i),)), lam)
         if plan.geometry == FREE:
             held = filled(0.0)
         elif plan.geometry == SPHERE:
             held = lam
         else:
             for i in range(P):
-                x = load_single(block.normals, (first + i, r, call, 0))
-                held = fma(load(work.stays, (i, 0)) * load(work.m, (i, 0)), x, held)
-        y, argument, residual = load(block.labels, (n, r, call, 0)), lam + b, filled(0.0)
+                x = load_single(drawn.normals, (at + size * (first + i),))
+                held = fma(load(work.stays, (WIDTH * i,)) * load(work.m, (WIDTH * i,)), x, held)
+        y, argument, residual = load(drawn.labels, (at + size * n,)), lam + b, filled(0.0)
         value, slope = filled(0.0), filled(0.0)
         for look in range(2 if plan.reuse == REUSE_INNER else 1):
             if look > 0:
                 room = fma(-held, held, fma(g, g, square))
                 for i in range(P):
-                    x = load_single(block.normals, (first + i, r, call, 0))
+                    x = load_single(drawn.normals, (at + size * (first + i),))
                     room = fma(x, x, room)
-                argument = fma(load(lanes.rates, (INNER, 0)) * residual * (a * slope), room, argument)
+                argument = fma(load(lanes.rates, (WIDTH * INNER,)) * residual * (a * slope), room, argument)
             value, slope = respond_and_check(plan, lanes, p, argument, work)
             residual = y - plan.feedback * (a * value)
         residual = residual * (1.0 / plan.batch)
         by_b = residual * (a * slope)
-        c = load(lanes.rates, (OF_W, 0)) * by_b
+        c = load(lanes.rates, (WIDTH * OF_W,)) * by_b
         sum_g, sum_c, sum_cc, sum_lam = fma(c, g, sum_g), sum_c + c, fma(c, c, sum_cc), fma(c, held, sum_lam)
         sum_a, sum_b = fma(residual, value, sum_a), sum_b + by_b
         for i in range(P):
-            added = c * load_single(block.normals, (first + i, r, call, 0))
-            store(work.sums, (i, 0), added if n == 0 else load(work.sums, (i, 0)) + added)
-    store(work.own, (OWN_A, 0, 0), fma(load(lanes.rates, (KEEP_A, 0)), a, load(lanes.rates, (OF_A, 0)) * sum_a))
-    store(work.own, (OWN_B, 0, 0), fma(load(lanes.rates, (OF_B, 0)), sum_b, b))
+            added = c * load_single(drawn.normals, (at + size * (first + i),))
+            store(work.sums, (WIDTH * i,), added if n == 0 else load(work.sums, (WIDTH * i,)) + added)
+    store(work.own, (WIDTH * OWN_A,), fma(load(lanes.rates, (WIDTH * KEEP_A,)), a, load(lanes.rates, (WIDTH * OF_A,)) * sum_a))
+    store(work.own, (WIDTH * OWN_B,), fma(load(lanes.rates, (WIDTH * OF_B,)), sum_b, b))
     return sum_g, sum_c, sum_cc, sum_lam
 
 
 @kernel(inline="always", counted=False)
 def move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam):
     """Move m, and v in the coordinates along itself and outside, and obey the geometry."""
-    P = work.m.shape[0]
-    keep = load(lanes.rates, (KEEP_W, 0)) - sum_lam
-    along = fma(keep, load(work.own, (ALONG, 0, 0)), sum_g)
-    outside = fma(keep, load(work.own, (OUTSIDE, 0, 0)), sum_c)
+    P = work.m.size // WIDTH
+    keep = load(lanes.rates, (WIDTH * KEEP_W,)) - sum_lam
+    along = fma(keep, load(work.own, (WIDTH * ALONG,)), sum_g)
+    outside = fma(keep, load(work.own, (WIDTH * OUTSIDE,)), sum_c)
     if plan.batch > 1:  # Σ c_n ξ_n of independent ξ_n is √(Σ c²) ξ in law
         outside = root(sum_cc)
     length = fma(along, along, outside * outside * square)
     rest = length
     for i in range(P):
-        m = load(work.m, (i, 0))
+        m = load(work.m, (WIDTH * i,))
         if plan.geometry == RADII:
-            kept = load(work.stays, (i, 0)) > 0.5
-            m = fma(choose(kept, keep, load(lanes.rates, (KEEP_W, 0))), m, load(work.sums, (i, 0)))
+            kept = load(work.stays, (WIDTH * i,)) > 0.5
+            m = fma(choose(kept, keep, load(lanes.rates, (WIDTH * KEEP_W,))), m, load(work.sums, (WIDTH * i,)))
             # a coordinate that reaches r is released, one beyond Δ put back
             kept = kept & (size_of(m) < plan.r)
-            store(work.stays, (i, 0), choose(kept, filled(1.0), filled(0.0)))
+            store(work.stays, (WIDTH * i,), choose(kept, filled(1.0), filled(0.0)))
             m = choose(m > plan.delta, filled(plan.delta), choose(m < -plan.delta, filled(-plan.delta), m))
             rest = choose(kept, fma(m, m, rest), rest)
         else:
-            m = fma(keep, m, load(work.sums, (i, 0)))
+            m = fma(keep, m, load(work.sums, (WIDTH * i,)))
             rest = fma(m, m, rest)
-        store(work.m, (i, 0), m)
-    length = root(length)
+        store(work.m, (WIDTH * i,), m)
+    length = length * inverse_length(length)
     if plan.geometry != FREE:
         scale = choose(rest > 0.0, inverse_length(rest), filled(1.0))
         along, outside, length = along * scale, outside * scale, length * scale
         for i in range(P):
-            m = load(work.m, (i, 0))
+            m = load(work.m, (WIDTH * i,))
             scaled = m * scale
             if plan.geometry == RADII:
-                scaled = choose(load(work.stays, (i, 0)) > 0.5, scaled, m)
-            store(work.m, (i, 0), scaled)
-    store(work.own, (ALONG, 0, 0), along)
-    store(work.own, (OUTSIDE, 0, 0), outside)
-    store(work.own, (LENGTH, 0, 0), length)
+                scaled = choose(load(work.stays, (WIDTH * i,)) > 0.5, scaled, m)
+            store(work.m, (WIDTH * i,), scaled)
+    store(work.own, (WIDTH * ALONG,), along)
+    store(work.own, (WIDTH * OUTSIDE,), outside)
+    store(work.own, (WIDTH * LENGTH,), length)
 
 
 @kernel(inline="always", counted=False)
 def begin(lanes, work):
     """Take the state of the lanes to work on."""
-    for i in range(work.m.shape[0]):
-        store(work.m, (i, 0), load(lanes.m, (i, 0)))
-        store(work.stays, (i, 0), load(lanes.kept, (i, 0)))
-    store(work.own, (ALONG, 0, 0), load(lanes.s, (0, 0)))
-    store(work.own, (OUTSIDE, 0, 0), filled(0.0))
-    store(work.own, (OWN_A, 0, 0), load(lanes.a, (0, 0)))
-    store(work.own, (OWN_B, 0, 0), load(lanes.b, (0, 0)))
+    for i in range(work.m.size // WIDTH):
+        store(work.m, (WIDTH * i,), load(lanes.m, (WIDTH * i,)))
+        store(work.stays, (WIDTH * i,), load(lanes.kept, (WIDTH * i,)))
+    store(work.own, (WIDTH * ALONG,), load(lanes.s, (0,)))
+    store(work.own, (WIDTH * OUTSIDE,), filled(0.0))
+    store(work.own, (WIDTH * OWN_A,), load(lanes.a, (0,)))
+    store(work.own, (WIDTH * OWN_B,), load(lanes.b, (0,)))
 
 
 @kernel(inline="always", counted=False)
 def commit(plan, lanes, work):
     """Give the lanes alive their new state."""
-    alive = load(lanes.alive, (0, 0)) > 0.5
-    store(lanes.s, (0, 0), choose(alive, load(work.own, (LENGTH, 0, 0)), load(lanes.s, (0, 0))))
-    store(lanes.a, (0, 0), choose(alive, load(work.own, (OWN_A, 0, 0)), load(lanes.a, (0, 0))))
-    store(lanes.b, (0, 0), choose(alive, load(work.own, (OWN_B, 0, 0)), load(lanes.b, (0, 0))))
-    for i in range(work.m.shape[0]):
-        store(lanes.m, (i, 0), choose(alive, load(work.m, (i, 0)), load(lanes.m, (i, 0))))
+    alive = load(lanes.alive, (0,)) > 0.5
+    store(lanes.s, (0,), choose(alive, load(work.own, (WIDTH * LENGTH,)), load(lanes.s, (0,))))
+    store(lanes.a, (0,), choose(alive, load(work.own, (WIDTH * OWN_A,)), load(lanes.a, (0,))))
+    store(lanes.b, (0,), choose(alive, load(work.own, (WIDTH * OWN_B,)), load(lanes.b, (0,))))
+    for i in range(work.m.size // WIDTH):
+        store(lanes.m, (WIDTH * i,), choose(alive, load(work.m, (WIDTH * i,)), load(lanes.m, (WIDTH * i,))))
         if plan.geometry == RADII:
-            store(lanes.kept, (i, 0), choose(alive, load(work.stays, (i, 0)), load(lanes.kept, (i, 0))))
+            store(lanes.kept, (WIDTH * i,), choose(alive, load(work.stays, (WIDTH * i,)), load(lanes.kept, (WIDTH * i,))))
 
 
 @kernel(inline="always", counted=False)
-def step(plan, lanes, block, p, work):
+def step(plan, lanes, drawn, p, work):
     """Step p of the block, in all lanes alive."""
-    square = load(block.square, (p % GROUP, p // GROUP, 0))
+    square = load(drawn.square, (place(drawn, p),))
     begin(lanes, work)
     for n in range(2 if plan.reuse == TWICE else 1):
-        sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, block, p, work)
+        sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, drawn, p, work)
         move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam)
     notice(plan, lanes, p, work)
     commit(plan, lanes, work)
@@ -221,7 +220,7 @@ def step(plan, lanes, block, p, work):
 
 
 @kernel(counted=False)
-def take_steps(plan, lanes, block, first, stop, work):
+def take_steps(plan, lanes, drawn, first, stop, work):
     """Steps ``first`` to ``stop`` − 1 of the block."""
     for p in range(first, stop):
-        step(plan, lanes, block, p, work)
+        step(plan, lanes, drawn, p, work)
