@@ -10,10 +10,10 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim._packs import WIDTH
-from odesim.sgd._alone_draws import NEURON, STREAM, block_for, draw_block, label_block
+from odesim.sgd._alone_draws import NEURON, STREAM, block_for, draw_block
+from odesim.sgd._alone_labels import label_block, scratch_for
 from odesim.sgd._alone_state import EVENT, FREE, Drawn, work_for
 from odesim.sgd._alone_step import take_steps
-from odesim.sgd._chain_labels import scratch_of
 from odesim.sgd._full import LARGEST, NOT_FINITE, RUNNING
 from odesim.sgd._random import GROUP, U
 
@@ -141,7 +141,7 @@ def next_stop(lanes, places, first, last):
 @kernel
 def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
     """Take the steps of a block, and look at the lanes where they are to be looked at."""
-    size, p = drawn.calls * GROUP, 0
+    size, p = np.int64(drawn.calls * GROUP), np.int64(0)
     while p < size:
         stop = next_stop(lanes, places, p, size)
         take_steps(plan, lanes, drawn, p, stop, work)
@@ -158,10 +158,12 @@ def advance(plan, lanes, places, starts, rows, unit, blocks):
     """Take up to so many blocks of steps; return how many replicas of ``rows`` have not ended."""
     P, last = lanes.released.shape[0], rows.first + rows.status.size
     normals = plan.batch * plan.rows + (1 if plan.room >= 2 else 0)
-    block, work, labels = block_for(normals, plan.batch), work_for(P), scratch_of(plan.source, P, WIDTH)
-    calls, x = block.words.shape[1], np.zeros((P, WIDTH))
-    drawn = Drawn(block.normals.reshape(-1), block.square.reshape(-1), block.labels.reshape(-1), calls)
-    size, left = calls * GROUP, 0
+    block, work = block_for(normals, plan.batch), work_for(P)
+    drawn = Drawn(block.normals.reshape(-1), block.square.reshape(-1), block.labels.reshape(-1), block.words.shape[1])
+    samples = drawn.square.size
+    table, labels = block.normals.reshape(normals, samples), block.labels.reshape(plan.batch, samples)
+    scratch = scratch_for(plan.source, P, samples)
+    size, left = drawn.calls * GROUP, 0
     group = np.zeros(WIDTH, np.int64)
     for _ in range(blocks):
         for lane in range(WIDTH):
@@ -178,7 +180,9 @@ def advance(plan, lanes, places, starts, rows, unit, blocks):
         if left == 0:
             break
         draw_block(places.keys, places.stream, group, plan.room, normals, block)
-        label_block(plan, block, x, labels)
+        for n in range(plan.batch):
+            first = n * plan.rows
+            label_block(plan.source, table[first : first + P], table[first + plan.rows - 1], scratch, labels[n])
         take_block(plan, lanes, places, starts, rows, unit, drawn, work)
         for lane in range(WIDTH):
             lanes.base[lane] += size

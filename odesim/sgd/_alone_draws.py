@@ -13,8 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._packs import WIDTH, fma, load, load_single, store
-from odesim.sgd._chain_labels import series, teacher
+from odesim._packs import WIDTH
 from odesim.sgd._chi import TO_UNIT, accepted
 from odesim.sgd._random import GROUP, HIGH, F, U, box_muller, philox
 
@@ -74,14 +73,13 @@ def draw_normals(keys, stream, group, i, words, out):
 
 
 @kernel
-def next_attempt(key, stream, group, call, r, i):
-    """Return number r of the normals of counter i, and of the words of i + 1, in one lane."""
-    keys, words, normals = np.empty((2, 1), U), np.empty((GROUP, 1, 1), U), np.empty((GROUP, 1, 1), F)
-    keys[:, 0] = key
-    streams, groups = np.full(1, stream, U), np.full(1, group + call, np.int64)
-    draw_normals(keys, streams, groups, i, words, normals)
-    draw_words(keys, streams, groups, i + 1, words)
-    return np.float64(normals[r, 0, 0]), words[r, 0, 0]
+def next_attempt(k0, k1, stream, group, r, i, words, normals):
+    """Return number r of the normals of counter i, and of the words of i + 1; words (4, 1), normals (2, 1) are scratch."""
+    low, high, pair = U(group), U(np.uint64(group) >> HIGH), r - r % 2
+    words[0, 0], words[1, 0], words[2, 0], words[3, 0] = philox(U(i), low, high, stream, k0, k1)
+    box_muller(words[pair], words[pair + 1], normals[0], normals[1])
+    words[0, 0], words[1, 0], words[2, 0], words[3, 0] = philox(U(i + 1), low, high, stream, k0, k1)
+    return np.float64(normals[r % 2, 0]), words[r, 0]
 
 
 @kernel
@@ -113,6 +111,7 @@ def squares(keys, stream, group, freedom, i, x, words, out):
         return
     d = 0.5 * freedom - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
+    scratch, normals = np.empty((GROUP, 1), U), np.empty((2, 1), F)
     for r in range(GROUP):
         for call in range(x.shape[1]):
             for lane in range(x.shape[2]):
@@ -120,7 +119,8 @@ def squares(keys, stream, group, freedom, i, x, words, out):
                 if SLACK * y * y * y * y < (w * TO_UNIT - MARGIN) * (1.0 - abs(c * y)) * (108.0 * d):
                     continue
                 while not accepted(y, w, d):
-                    y, w = next_attempt(keys[:, lane], stream[lane], group[lane], call, r, attempt)
+                    k0, k1 = keys[0, lane], keys[1, lane]
+                    y, w = next_attempt(k0, k1, stream[lane], group[lane] + call, r, attempt, scratch, normals)
                     attempt += 2
                 if attempt > i:
                     out[r, call, lane] = 2.0 * d * (1.0 + c * y) ** 3
@@ -134,23 +134,3 @@ def draw_block(keys, stream, group, room, rows, block):
     if room >= 2:
         draw_words(keys, stream, group, rows, block.words)
         squares(keys, stream, group, room - 1, rows + 1, block.normals[rows - 1], block.words, block.square)
-
-
-@kernel
-def label_block(plan, block, x, scratch):
-    """Fill the labels of a block; x (P, WIDTH) is scratch."""
-    for n in range(plan.batch):
-        first = n * plan.rows
-        for r in range(GROUP):
-            for call in range(block.words.shape[1]):
-                for i in range(x.shape[0]):
-                    store(x, (i, 0), load_single(block.normals, (first + i, r, call, 0)))
-                if plan.source.second_layer.size > 0:
-                    teacher(plan.source, x, scratch)
-                else:
-                    series(plan.source, x, scratch.He, scratch.y)
-                y = load(scratch.y, (0, 0))
-                if plan.source.noise > 0.0:
-                    noise = load_single(block.normals, (first + plan.rows - 1, r, call, 0))
-                    y = fma(noise, math.sqrt(plan.source.noise), y)
-                store(block.labels, (n, r, call, 0), y)

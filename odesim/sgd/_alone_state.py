@@ -56,6 +56,7 @@ class Plan(NamedTuple):
     room: int  # d − P
     batch: int
     rows: int  # normals a sample: support, along v, label noise
+    trained: int  # whether a or b move
     values: int  # whether σ is needed beside σ'
     coordinate: np.ndarray  # (events) int64
     upward: np.ndarray  # (events) int64

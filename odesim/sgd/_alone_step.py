@@ -135,8 +135,10 @@ def gather(plan, lanes, drawn, p, work):
         for i in range(P):
             added = c * load_single(drawn.normals, (at + size * (first + i),))
             store(work.sums, (WIDTH * i,), added if n == 0 else load(work.sums, (WIDTH * i,)) + added)
-    store(work.own, (WIDTH * OWN_A,), fma(load(lanes.rates, (WIDTH * KEEP_A,)), a, load(lanes.rates, (WIDTH * OF_A,)) * sum_a))
-    store(work.own, (WIDTH * OWN_B,), fma(load(lanes.rates, (WIDTH * OF_B,)), sum_b, b))
+    if plan.trained:
+        grown = load(lanes.rates, (WIDTH * OF_A,)) * sum_a
+        store(work.own, (WIDTH * OWN_A,), fma(load(lanes.rates, (WIDTH * KEEP_A,)), a, grown))
+        store(work.own, (WIDTH * OWN_B,), fma(load(lanes.rates, (WIDTH * OF_B,)), sum_b, b))
     return sum_g, sum_c, sum_cc, sum_lam
 
 
@@ -181,11 +183,12 @@ def move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam):
 
 
 @kernel(inline="always", counted=False)
-def begin(lanes, work):
+def begin(plan, lanes, work):
     """Take the state of the lanes to work on."""
     for i in range(work.m.size // WIDTH):
         store(work.m, (WIDTH * i,), load(lanes.m, (WIDTH * i,)))
-        store(work.stays, (WIDTH * i,), load(lanes.kept, (WIDTH * i,)))
+        if plan.geometry == RADII:
+            store(work.stays, (WIDTH * i,), load(lanes.kept, (WIDTH * i,)))
     store(work.own, (WIDTH * ALONG,), load(lanes.s, (0,)))
     store(work.own, (WIDTH * OUTSIDE,), filled(0.0))
     store(work.own, (WIDTH * OWN_A,), load(lanes.a, (0,)))
@@ -197,8 +200,9 @@ def commit(plan, lanes, work):
     """Give the lanes alive their new state."""
     alive = load(lanes.alive, (0,)) > 0.5
     store(lanes.s, (0,), choose(alive, load(work.own, (WIDTH * LENGTH,)), load(lanes.s, (0,))))
-    store(lanes.a, (0,), choose(alive, load(work.own, (WIDTH * OWN_A,)), load(lanes.a, (0,))))
-    store(lanes.b, (0,), choose(alive, load(work.own, (WIDTH * OWN_B,)), load(lanes.b, (0,))))
+    if plan.trained:
+        store(lanes.a, (0,), choose(alive, load(work.own, (WIDTH * OWN_A,)), load(lanes.a, (0,))))
+        store(lanes.b, (0,), choose(alive, load(work.own, (WIDTH * OWN_B,)), load(lanes.b, (0,))))
     for i in range(work.m.size // WIDTH):
         store(lanes.m, (WIDTH * i,), choose(alive, load(work.m, (WIDTH * i,)), load(lanes.m, (WIDTH * i,))))
         if plan.geometry == RADII:
@@ -209,7 +213,7 @@ def commit(plan, lanes, work):
 def step(plan, lanes, drawn, p, work):
     """Step p of the block, in all lanes alive."""
     square = load(drawn.square, (place(drawn, p),))
-    begin(lanes, work)
+    begin(plan, lanes, work)
     for n in range(2 if plan.reuse == TWICE else 1):
         sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, drawn, p, work)
         move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam)

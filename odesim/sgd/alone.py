@@ -94,6 +94,7 @@ def _plan(job: Job) -> Plan:
         room=job.network.dim - job.target.P,
         batch=int(training.batch),
         rows=job.target.P + int(job.network.dim > job.target.P) + int(training.noise > 0),
+        trained=int(training.trains("a") or training.trains("b")),
         values=int(training.trains("a") or rule.feedback > 0),
         coordinate=np.array([one.coordinate for one in job.events], np.int64),
         upward=np.array([one.upward for one in job.events], np.int64),
