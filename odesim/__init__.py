@@ -63,6 +63,8 @@ if TYPE_CHECKING:
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.stationary import Saddle as Saddle
     from odesim.stationary import saddle as saddle
+    from odesim.survival import EscapeSteps as EscapeSteps
+    from odesim.survival import escape_steps as escape_steps
     from odesim.symmetry import stuck as stuck
     from odesim.targets.series import Target as Target
     from odesim.training import Phase as Phase
@@ -107,6 +109,7 @@ _ROOMS = {
     "sgd.full": ("SGD",),
     "staircase": ("merged_staircase",),
     "stationary": ("Saddle", "saddle"),
+    "survival": ("EscapeSteps", "escape_steps"),
     "symmetry": ("stuck",),
     "targets.series": ("Target",),
     "training": ("Phase", "Training", "TwoRadii"),

@@ -16,7 +16,7 @@ ROOMS = [
     "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
     "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
     "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "runner",
-    "passages", "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison",
+    "passages", "survival", "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison",
     "simulation", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
