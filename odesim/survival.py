@@ -13,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from odesim import checks
 from odesim.passages import first_passage
 from odesim.rebuild import training_of
-from odesim.trajectory import Status, Trajectory
+from odesim.reduction import END
+from odesim.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
@@ -160,15 +161,12 @@ def _steps_of(trajectory: Trajectory, times: Array) -> Array:
 
 
 def _last_seen(trajectory: Trajectory) -> Array:
-    """The last step at which each run was seen: its last row, or the event that ended it."""
+    """The last step at which each run was seen: its last row, or where it is said to have ended."""
     m = np.reshape(trajectory.m, (trajectory.seeds, trajectory.steps.size, -1))
     rows = np.isfinite(m).any(axis=2)
     last = trajectory.steps[np.maximum(rows.shape[1] - 1 - np.argmax(rows[:, ::-1], axis=1), 0)].astype(float)
-    ended = np.atleast_1d(trajectory.status) == Status.EVENT
-    if ended.any():
-        for times in trajectory.events.values():
-            steps = _steps_of(trajectory, np.fmax.reduce(np.reshape(times, (trajectory.seeds, -1)), axis=1))
-            last = np.where(ended, np.fmax(last, steps), last)
+    if END in trajectory.events:
+        last = np.fmax(last, _steps_of(trajectory, np.atleast_1d(trajectory.events[END])))
     return last
 
 

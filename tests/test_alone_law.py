@@ -28,7 +28,7 @@ SLOW = [
 def samples(name, dim, activation, steps=60):
     """(m_1, m_2, |w|², a) after the last step, by all weights and by the chain."""
     # ReLU is not to diverge; under two radii nothing off the support is to reach r
-    size = 0.2 if "radii" in name else 0.3 if activation == "relu" else 1.5
+    size = 0.2 if "radii" in name or activation == "relu" else 1.5
     training = Training(**{"eta": size / dim, "loss": "correlation", **TRAININGS[name]})
     network = Network.random(TARGET, width=1, dim=dim, activation=activation, biases=0.5, rng=11)
     if "radii" in name:

@@ -102,7 +102,7 @@ def test_of_several_events_the_first_counts_and_a_terminal_one_ends_the_watch():
     one = trajectory_of(np.full((4, 3), 1.0), status, events)
     assert escape_steps(one, event=["up", "down"]).steps == pytest.approx([5, 70, 100, 30])
     assert escape_steps(one, event=["up", "down"]).escaped.tolist() == [True, True, False, True]
-    gone = trajectory_of([[1, np.nan, np.nan]] * 4, status, events)
+    gone = trajectory_of([[1, np.nan, np.nan]] * 4, status, events | {"early_end": np.array([0.5, 7.0, np.nan, 3.0])})
     only = escape_steps(gone, event="up")
     assert only.escaped.tolist() == [True, False, False, True]
     assert only.steps == pytest.approx([5, 70, 0, 30])

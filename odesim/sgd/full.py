@@ -199,7 +199,7 @@ def _constants(job: Job, index: int) -> tuple[Any, ...]:
 
 def _seed(job: Job, index: int) -> np.uint64:
     """Return the key of one run's samples."""
-    return seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+    return seeds.child(job.rng, seeds.DATA, job.first + index).generate_state(1, np.uint64)[0]
 
 
 def _shared(job: Job) -> tuple[Any, ...]:

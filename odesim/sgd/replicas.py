@@ -84,6 +84,8 @@ class Replicas(Ensemble):
         found = {one.name: self._rows.when[one.neuron :: N, e] for e, one in enumerate(job.events)}
         if isinstance(job.training.geometry, TwoRadii):
             found["release"] = self._rows.released.reshape(job.seeds, N, -1)
+        early = (self._rows.status != Status.DONE) & (self._rows.status != Status.INTERRUPTED)
+        found["early_end"] = np.where(early, self._rows.ended, -1).reshape(job.seeds, N).max(axis=1)
         return {
             name: np.where(when >= 0, job.training.time_at(np.maximum(when, 0)), np.nan) for name, when in found.items()
         }
