@@ -24,6 +24,7 @@ CASES = {
     "sgd-batch1": "sgd_batch1",
     "leap": "leap",
     "thousand-neurons": "thousand_neurons",
+    "chain-one-neuron": "chain_alone",
 }
 """Names of the cases and the modules whose ``measure(repeats)`` returns a Result."""
 
