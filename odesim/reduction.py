@@ -55,7 +55,9 @@ def simulate_reduced(dynamics: Dynamics, job: Job) -> Trajectory:
     return _joined(parts, job)
 
 
-def events_of_rows(trajectory: Trajectory, events: Sequence[Event], time_at: Callable[[ArrayLike], Array]) -> dict[str, Array]:
+def events_of_rows(
+    trajectory: Trajectory, events: Sequence[Event], time_at: Callable[[ArrayLike], Array]
+) -> dict[str, Array]:
     """When each event first happens between the rows of a trajectory, NaN for never.
 
     As everywhere, arriving at the level counts, starting beyond it does not.
@@ -104,9 +106,7 @@ def _joined(parts: Sequence[Trajectory], job: Job) -> Trajectory:
         return np.concatenate([*values, rest.astype(values[0].dtype)])
 
     first = parts[0]
-    rows = {
-        name: join([getattr(one, name) for one in parts]) for name in PER_RUN if getattr(first, name) is not None
-    }
+    rows = {name: join([getattr(one, name) for one in parts]) for name in PER_RUN if getattr(first, name) is not None}
     return replace(
         first,
         **rows,

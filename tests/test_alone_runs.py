@@ -55,7 +55,9 @@ def test_a_neuron_depends_on_its_run_and_its_number_alone():
     network = job.network
     for rows in ([0], [0, 1]):
         part = Network.from_weights(TARGET, network.weights[rows], network.a[rows], network.b[rows])
-        assert np.allclose(NeuronChain().simulate(replace(job, network=part)).m, whole.m[:, :, rows], rtol=0, atol=1e-12)
+        assert np.allclose(
+            NeuronChain().simulate(replace(job, network=part)).m, whole.m[:, :, rows], rtol=0, atol=1e-12
+        )
     assert len(np.unique(whole.m[:, -1, 0, 0])) == 20
     alike = Network.from_weights(TARGET, network.weights[[0, 0]], network.a[[0, 0]], network.b[[0, 0]])
     two = NeuronChain().simulate(replace(job, network=alike))
@@ -144,7 +146,9 @@ def test_stopped_and_resumed_again_and_again_gives_the_same_bits(tmp_path, monke
     path = tmp_path / "run.npz"
     for attempt in range(40):
         calls = 0
-        stopped = replace(job, checkpoint=checkpoint_at(path, 100.0, attempt > 0, {"a": "1"}, {}), stop=type(job.stop)())
+        stopped = replace(
+            job, checkpoint=checkpoint_at(path, 100.0, attempt > 0, {"a": "1"}, {}), stop=type(job.stop)()
+        )
         advance = replicas._Batch.advance
 
         def count(self, *args, advance=advance, stopped=stopped):
@@ -168,7 +172,6 @@ REFUSED = [
     ({"geometry": "sphere", "decay_w": 0.1}, {}, "training.decay_w=0.1"),
     ({"batch": 2, "reuse": "twice"}, {}, "training.batch=2"),
     ({"batch": np.inf}, {}, "training.batch=inf"),
-    
     ({}, {"events": [od.risk_below(0.3)]}, "risk_below_0_3 is on the risk"),
     ({}, {"events": [od.overlap_above(5, 0, 0.3)]}, "neuron"),
 ]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import odesim as od
-from odesim import EscapeSteps, InputError, NeuronChain, Status, Target, Trajectory, Training, escape_steps
+from odesim import EscapeSteps, InputError, NeuronChain, Status, Target, Training, Trajectory, escape_steps
 
 
 def by_hand(steps, escaped):
@@ -88,7 +88,9 @@ def trajectory_of(risk, status=None, events=None, steps=(0, 10, 100)):
 
 
 def test_runs_without_an_escape_are_censored_where_they_were_last_seen():
-    found = escape_steps(trajectory_of([[1, 0.9, 0.1], [1, 0.9, 0.8], [1, 0.9, np.nan]], [0, 0, Status.DIVERGED]), level=0.5)
+    found = escape_steps(
+        trajectory_of([[1, 0.9, 0.1], [1, 0.9, 0.8], [1, 0.9, np.nan]], [0, 0, Status.DIVERGED]), level=0.5
+    )
     assert found.escaped.tolist() == [True, False, False]
     assert found.steps == pytest.approx([10 ** (1 + 0.5), 100, 10])
     assert found.censored == 2
@@ -111,9 +113,13 @@ def test_of_several_events_the_first_counts_and_a_terminal_one_ends_the_watch():
 def test_steps_of_events_follow_the_schedule():
     target = Target.parse("z1")
     network = od.Network.from_overlaps([[0.1]], [[1.0]], [1.0], dim=50)
-    training = Training(eta=0.05, loss="correlation", schedule=(od.Phase(until=3), od.Phase(rate=0.3)), geometry="sphere")
+    training = Training(
+        eta=0.05, loss="correlation", schedule=(od.Phase(until=3), od.Phase(rate=0.3)), geometry="sphere"
+    )
     events = [od.overlap_above(0, 0, 0.4, terminal=True)]
-    grid = od.run(NeuronChain(), target, network, training, steps=200, points=201, spacing="linear", seeds=30, events=events)
+    grid = od.run(
+        NeuronChain(), target, network, training, steps=200, points=201, spacing="linear", seeds=30, events=events
+    )
     found = escape_steps(grid, event="overlap_0_0_above_0_4")
     assert found.escaped.all()
     for run, step in enumerate(found.steps):

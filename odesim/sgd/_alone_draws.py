@@ -46,7 +46,9 @@ def block_for(rows, batch):
     while calls > 1 and calls * rows > MOST_ROWS:
         calls //= 2
     shape = (GROUP, calls, WIDTH)
-    return Block(np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape)))
+    return Block(
+        np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape))
+    )
 
 
 @kernel

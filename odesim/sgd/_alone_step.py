@@ -14,6 +14,7 @@ from odesim.sgd._alone_events import end_unbounded, notice, retire
 from odesim.sgd._alone_state import ALONG, FREE, LENGTH, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE, place
 from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, REUSE_INNER, ROOT_HALF, SLOPE_AT_0, TWICE
 
+
 @kernel(inline="always", counted=False)
 def inverse_length(square):
     """1/√x to 3e-16, as `_moments_lanes.inverse_root`, in half the time from input to output: every step waits for it."""
@@ -206,7 +207,9 @@ def commit(plan, lanes, work):
     for i in range(work.m.size // WIDTH):
         store(lanes.m, (WIDTH * i,), choose(alive, load(work.m, (WIDTH * i,)), load(lanes.m, (WIDTH * i,))))
         if plan.geometry == RADII:
-            store(lanes.kept, (WIDTH * i,), choose(alive, load(work.stays, (WIDTH * i,)), load(lanes.kept, (WIDTH * i,))))
+            store(
+                lanes.kept, (WIDTH * i,), choose(alive, load(work.stays, (WIDTH * i,)), load(lanes.kept, (WIDTH * i,)))
+            )
 
 
 @kernel(inline="always", counted=False)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._packs import WIDTH, filled, fma, load, root, store
+from odesim._packs import filled, fma, load, root, store
 from odesim.sgd._chain_labels import lane_labels, scratch_of
 from odesim.sgd._chain_step import Neurons, step
 from odesim.sgd._chi import CHUNK, LENGTHS, lane_lengths, lane_normals

@@ -10,7 +10,20 @@ import numpy as np
 
 from odesim._jit import kernel
 from odesim._packs import choose, filled, fma, load, root, size_of, store
-from odesim.sgd._full import INNER, KEEP_A, KEEP_W, NOT_FINITE, DIVERGED, LARGEST, OF_A, OF_B, OF_W, REUSE_INNER, TWICE, activate
+from odesim.sgd._full import (
+    DIVERGED,
+    INNER,
+    KEEP_A,
+    KEEP_W,
+    LARGEST,
+    NOT_FINITE,
+    OF_A,
+    OF_B,
+    OF_W,
+    REUSE_INNER,
+    TWICE,
+    activate,
+)
 
 
 class Neurons(NamedTuple):

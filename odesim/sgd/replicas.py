@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from odesim._packs import WIDTH
 from odesim.checkpoints import Record
 from odesim.checks import InputError
 from odesim.job import Job
-from odesim._packs import WIDTH
 from odesim.sgd import _alone as kernels
 from odesim.sgd._alone_state import Lanes, Plan, lanes_for
 from odesim.sgd.ensemble import Ensemble
