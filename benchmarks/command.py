@@ -22,6 +22,7 @@ CASES = {
     "overlap-rhs": "overlap_rhs",
     "start-up": "start_up",
     "sgd-batch1": "sgd_batch1",
+    "chain": "chain",
     "leap": "leap",
     "thousand-neurons": "thousand_neurons",
     "chain-one-neuron": "chain_alone",

@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
     from odesim.sgd.alone import NeuronChain as NeuronChain
+    from odesim.sgd.chain import Chain as Chain
     from odesim.sgd.full import SGD as SGD
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.stationary import Saddle as Saddle
@@ -106,6 +107,7 @@ _ROOMS = {
     "runner": ("run",),
     "searching": ("EscapeTimes", "search_phase"),
     "sgd.alone": ("NeuronChain",),
+    "sgd.chain": ("Chain",),
     "sgd.full": ("SGD",),
     "staircase": ("merged_staircase",),
     "stationary": ("Saddle", "saddle"),

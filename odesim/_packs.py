@@ -226,8 +226,7 @@ def fma(typing, x, y, z):
 
     def code(context, builder, sig, args):
         packs = [
-            value if isinstance(kind, PackType) else _same(builder, context.cast(builder, value, kind, types.float64), sig.return_type.width)
-            for value, kind in zip(args, sig.args, strict=True)
+            context.cast(builder, value, kind, sig.return_type) for value, kind in zip(args, sig.args, strict=True)
         ]
         kind = ir.VectorType(ir.DoubleType(), sig.return_type.width)
         name = f"llvm.fma.v{sig.return_type.width}f64"

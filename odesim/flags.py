@@ -163,9 +163,9 @@ def experiment_parser(command: str) -> argparse.ArgumentParser:
         if flag is None:
             continue
         if isinstance(one.default, bool):
-            parser.add_argument(
-                flag, dest=name, action="store_const", const="false", help=f"drop {one.metadata['help']}"
-            )
+            text = one.metadata["help"]
+            const, text = ("false", f"drop {text}") if one.default else ("true", text)
+            parser.add_argument(flag, dest=name, action="store_const", const=const, help=text)
         else:
             parser.add_argument(flag, dest=name, metavar=name.split(".")[1].upper(), help=_help(one))
     return parser

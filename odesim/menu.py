@@ -16,10 +16,11 @@ DYNAMICS = {
     "correlation": ("flows.correlation", "CorrelationFlow", {}),
     "mean_field": ("flows.mean_field", "MeanFieldFlow", {}),
     "sgd": ("sgd.full", "SGD", {"dtype": "dtype"}),
+    "chain": ("sgd.chain", "Chain", {}),
 }
 """Module and class of each, and those of its options that the table ``run`` sets: option -> field there."""
 
-ENSEMBLES = ("sgd",)
+ENSEMBLES = ("sgd", "chain")
 """Which of them run once a data seed."""
 
 

@@ -84,6 +84,7 @@ class Network:
         second_layer: float = 0.5,
         second_layer_law: str = "signs",
         biases: float = 0.0,
+        weights: bool = True,
         rng: Any = 0,
     ) -> Network:
         """Draw W ~ N(0, 1/d), a_j = ±``second_layer``, b_j ~ Unif[−``biases``, ``biases``].
@@ -92,6 +93,10 @@ class Network:
 
         The normals are drawn coordinate by coordinate, so the same ``rng`` and width give the same overlaps
         m·√d at every ``dim``, and the same signs and biases.
+
+        With ``weights=False`` there is no W, only its overlaps, for flows and the chain at any ``dim``: m as with
+        weights, and R drawn from its own law, 1/d times a Wishart matrix of d − P degrees of freedom, by Bartlett's
+        decomposition. R then has the same law, not the same numbers.
 
         Raises
         ------
@@ -104,11 +109,16 @@ class Network:
         scale = checks.real("network.second_layer", second_layer, low=0.0, strict=True)
         radius = checks.real("network.biases", biases, low=0.0, remedy="it is the half-width of an interval")
         normals = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 0))
-        W = normals.standard_normal((dim, width)).T / np.sqrt(dim)
         law = checks.choice("network.second_layer_law", second_layer_law, SECOND_LAYER_LAWS)
         draw = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 1))
         signs = draw.choice([-1.0, 1.0], width) if law == "signs" else draw.uniform(-1.0, 1.0, width)
         b = np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 2)).uniform(-radius, radius, width)
+        if not weights:
+            kind = activation if isinstance(activation, Activation) else activation_named(activation)
+            m = np.ascontiguousarray(normals.standard_normal((target.P, width)).T) / np.sqrt(dim)
+            L = bartlett(np.random.default_rng(seeds.child(rng, seeds.WEIGHTS, 3)), width, dim - target.P)
+            return cls(dim, kind, m, L @ L.T / dim, scale * signs, b, None, scaling)
+        W = normals.standard_normal((dim, width)).T / np.sqrt(dim)
         return cls.from_weights(target, W, scale * signs, b, activation=activation, scaling=scaling)
 
     @classmethod
@@ -207,6 +217,17 @@ def _residual(m: NDArray[np.float64], Q: NDArray[np.float64], room: int) -> NDAr
             f"network.Q − m mᵀ has rank {rank}, above dim − P = {room}; raise network.dim by {rank - room}"
         )
     return R
+
+
+def bartlett(rng: np.random.Generator, width: int, freedom: int) -> NDArray[np.float64]:
+    """Draw L (N, min(N, freedom)) for which L Lᵀ is the Gram matrix of N standard normal vectors of length ``freedom``.
+
+    L_jj² is χ² of freedom − j degrees of freedom, what is left of it is normal (Bartlett 1933).
+    """
+    columns = min(width, freedom)
+    L = np.tril(rng.standard_normal((width, columns)), -1)
+    L[np.arange(columns), np.arange(columns)] = np.sqrt(rng.chisquare(freedom - np.arange(columns)))
+    return L
 
 
 def _dimension(dim: Any, target: Target | TeacherTarget) -> int:

@@ -167,6 +167,7 @@ class TrainingSpec(_Table):
     rho: float | None = option(
         None, "inner step size of --reuse extragradient or sam (default: eta)", flag="--rho", low=0.0, strict=True
     )
+    normalised: bool = option(False, "divide the first layer's gradient by its norm", flag="--normalised")
     schedule: tuple[Phase, ...] = option(
         (), "phases of the step sizes: tables with until, rate, w, a, b", read=_schedule, kind="tables"
     )
@@ -196,6 +197,7 @@ class TrainingSpec(_Table):
             schedule=self.schedule,
             reuse=self.reuse,
             rho=self.rho,
+            normalised=self.normalised,
         )
 
 

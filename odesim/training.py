@@ -134,6 +134,9 @@ class Training:
         place of λ_j. (Dandi et al. 2024, arXiv 2402.03220; Arnaboldi et al. 2024, arXiv 2405.15459.)
     rho : float, optional
         Step size of that inner step (> 0), default the step size of w; the same in every phase of a schedule.
+    normalised : bool
+        Whether the first layer's gradient, over all neurons, is divided by its norm (Frobenius): its step then has the
+        length of its step size, in either scaling. Inner steps, decay, a and b stay as they are; flows cannot follow.
 
     Raises
     ------
@@ -154,6 +157,7 @@ class Training:
     schedule: tuple[Phase, ...] = ()
     reuse: str = "none"
     rho: float | None = None
+    normalised: bool = False
 
     def __post_init__(self) -> None:
         checks.real(
@@ -184,6 +188,9 @@ class Training:
                     f"training.rho={self.rho:g} has no inner step in reuse={self.reuse!r}; use {' or '.join(INNER)}"
                 )
 
+        if not isinstance(self.normalised, bool):
+            raise checks.InputError(f"training.normalised={self.normalised!r} is not true or false; give one")
+
     @property
     def rate_a(self) -> float:
         """Step size of the second layer, the default resolved."""
@@ -202,9 +209,11 @@ class Training:
     def rates(self, network: Network) -> tuple[Rates, ...]:
         """Return the rates of the plain network, one row for each phase of the schedule, ``stop`` of the last huge.
 
-        In mean-field scaling the plain network has a/N and the steps N·eta, eta_a/N, N·eta_b.
+        In mean-field scaling the plain network has a/N and the steps N·eta, eta_a/N, N·eta_b; a normalised gradient
+        knows no scaling, and its step is eta.
         """
         n = float(network.width) if network.scaling == "mean_field" else 1.0
+        n_w = 1.0 if self.normalised else n
         sign = INNER.get(self.reuse, 0.0) * n
         ends = [0, *(phase.until or FOREVER for phase in self.phases)]
         return tuple(
@@ -212,10 +221,10 @@ class Training:
                 start,
                 stop,
                 clock=self.eta * phase.rate,
-                w=self.eta * phase.rate * phase.w * n,
+                w=self.eta * phase.rate * phase.w * n_w,
                 a=self.rate_a * phase.rate * phase.a / n,
                 b=self.eta_b * phase.rate * phase.b * n,
-                decay_w=self.decay_w / n,
+                decay_w=self.decay_w / n_w,
                 decay_a=self.decay_a * n,
                 inner=sign * (self.eta * phase.rate * phase.w if self.rho is None else self.rho),
             )

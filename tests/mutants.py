@@ -54,6 +54,11 @@ ESCAPE = "test_stationary.py::test_the_plateau_of_a_leap_of_two_and_its_escape"
 CUBIC = "test_stationary.py::test_a_leap_of_three_from_zero_overlaps_has_no_rate"
 TEXTBOOK = "test_right_hand_side.py::test_the_jacobian_is_that_of_the_formulas_by_complex_steps"
 
+CHAIN = "test_chain.py::test_every_step_is_that_of_the_growing_basis"
+CHAIN_LONG = "test_chain.py::test_long_runs_with_everything_stay_with_the_twin"
+CHAIN_LAW = "test_chain_law.py::test_the_law_is_that_of_sgd"
+CHAIN_LENGTHS = "test_chain_kernels.py::test_lengths_are_those_of_the_full_rejection_method[2]"
+RADII = "test_chain.py::test_two_radii_are_those_of_the_literal_steps_releases_included[60-0.0]"
 RESUMED = "test_checkpoints.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits"
 
 MUTANTS = [
@@ -1246,5 +1251,123 @@ MUTANTS = [
         "(steps, seeds)",
         "test_checkpoints.py::test_fingerprints_tell_functions_and_geometries_apart_and_nothing_else",
         "another seed taken for the same",
+    ),
+    # ---- the exact chain
+    Mutant(
+        "sgd/_chain.py",
+        "known, last, dim - known, draws",
+        "known, last, dim - known + 1, draws",
+        f"{CHAIN_LAW}[d = P + N + 1]",
+        "one degree of freedom too many",
+    ),
+    Mutant(
+        "sgd/_chain.py",
+        "    if freedom > 0:\n",
+        "    if freedom > 2**62:\n",
+        f"{CHAIN_LAW}[d = 12]",
+        "no length outside the weights",
+    ),
+    Mutant(
+        "sgd/_chain.py",
+        "first + s, min(rows + s, dim)",
+        "first + s, min(rows, dim)",
+        CHAIN,
+        "samples of a batch in the same direction outside the weights",
+    ),
+    Mutant(
+        "sgd/_chain.py",
+        "load(V, (j + 1, q, 0)), e1 * x)",
+        "load(V, (j + 1, q, 0)), e0 * x)",
+        "test_chain_kernels.py::test_a_sweep_moves_all_rows_and_multiplies",
+        "second neuron moved as the first",
+    ),
+    Mutant(
+        "sgd/_chain.py",
+        "store(n.keep, (j, 0), filled(1.0))",
+        "store(n.keep, (j, 0), load(n.keep, (j, 0)))",
+        CHAIN,
+        "decay once a sample of the batch",
+    ),
+    Mutant(
+        "sgd/_chain_step.py",
+        "(1.0 - radial) * shrink",
+        "shrink",
+        CHAIN,
+        "radial part of the step left in on the sphere",
+    ),
+    Mutant("sgd/_chain_step.py", "inner / batch * load", "inner * load", CHAIN, "inner step of a batch not its mean"),
+    Mutant("sgd/_chain_step.py", "total += square(n", "total = square(n", CHAIN, "norm of the last neuron alone"),
+    Mutant(
+        "sgd/_chain_step.py",
+        "fma(keep, load(n.first_c, (s, j, 0)), load(n.c, (s, j, 0)))",
+        "load(n.first_c, (s, j, 0)) + load(n.c, (s, j, 0))",
+        f"{CHAIN_LONG}[1-twice]",
+        "first of two steps does not decay",
+    ),
+    Mutant(
+        "sgd/_chain_step.py",
+        "and not size <= bound",
+        "and size > bound",
+        "test_chain_ends.py::test_a_poisoned_lane_ends_at_once_and_alone[V-nan-plain]",
+        "NaN comparison flipped",
+    ),
+    Mutant(
+        "sgd/_chain_step.py",
+        "choose(alive, fma(of_a, up, rates[KEEP_A] * a), a)",
+        "fma(of_a, up, rates[KEEP_A] * a)",
+        "test_chain_ends.py::test_a_dead_lane_does_not_move",
+        "a lane that has ended goes on",
+    ),
+    Mutant(
+        "sgd/_chain_radii.py",
+        "< filled(-0.5), shrink * w, w)",
+        "< filled(-0.5), shrink * w, shrink * w)",
+        RADII,
+        "released coordinates rescaled",
+    ),
+    Mutant("sgd/_chain_radii.py", "filled(number + 1.0)", "filled(1.0 * number)", RADII, "release a step early"),
+    Mutant(
+        "sgd/_compress.py",
+        "along = -tau * along",
+        "along = tau * along",
+        "test_chain_kernels.py::test_compression_is_that_of_householder_and_keeps_the_gram_matrix",
+        "reflector added instead of taken away",
+    ),
+    Mutant("sgd/_chi.py", "1.0 / (108.0 * d)", "1.0 / (216.0 * d)", CHAIN_LENGTHS, "quick acceptance too generous"),
+    Mutant("sgd/_chi.py", "2 * attempt, words", "attempt, words", CHAIN_LENGTHS, "attempts share their counters"),
+    Mutant(
+        "sgd/bundles.py",
+        "values[seed, first:] = np.nan",
+        "values[seed, first + 1 :] = np.nan",
+        "test_chain_ends.py::test_divergence_is_found_at_its_step_and_the_others_go_on[square]",
+        "a row after the end kept",
+    ),
+    Mutant(
+        "sgd/chain.py",
+        "values[name][lanes.status != Status.DONE] = value",
+        "pass",
+        "test_chain_ends.py::test_overlaps_that_overflow_end_their_lane_at_the_output",
+        "one lane that overflows ends its neighbours",
+    ),
+    Mutant(
+        "sgd/chain.py",
+        'int(arrays["directions"]), int',
+        "self.directions, int",
+        "test_chain_checkpoints.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits[plain]",
+        "directions in use forgotten by a checkpoint",
+    ),
+    Mutant(
+        "sgd/chain_start.py",
+        "rest -= np.multiply.outer(columns[-1], columns[-1])",
+        "rest[pivot, pivot] = 0.0",
+        CHAIN,
+        "pivots of R not taken off",
+    ),
+    Mutant(
+        "network.py",
+        "rng.chisquare(freedom - np.arange(columns))",
+        "rng.chisquare(freedom - 0 * np.arange(columns))",
+        "test_network.py::test_residuals_alone_have_the_law_of_those_of_weights[5]",
+        "all lengths of the same degrees of freedom",
     ),
 ]

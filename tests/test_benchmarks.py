@@ -54,6 +54,8 @@ def test_the_file_has_its_schema(quick):
         ("import", "numpy"),
     }
     expected |= {("overlap-rhs-64", "plain"), ("overlap-rhs-64", "floor")}
+    expected |= {(f"chain-joint-{N}", "promise") for N in (8, 32)} | {("chain-flat", "d=100")}
+    expected |= {(f"chain-vs-sgd-{d}", "sgd") for d in ("400", "1e5")}
     diffrax = {("thousand-neurons", "diffrax"), ("saad-solla", "diffrax")} if find_spec("diffrax") else set()
     assert found == expected | torch | diffrax
     for row in content["rows"]:
@@ -63,7 +65,17 @@ def test_the_file_has_its_schema(quick):
 
 def test_ours_is_the_quicker_one(quick):
     """But for parsing, where the peer is a parser in C that computes no coefficients."""
-    assert all(row["ratio"] > 1 for row in quick[1]["rows"] if row["case"] not in ("parse-1e4", "overlap-rhs-64"))
+    others = [row for row in quick[1]["rows"] if row["peer"] not in ("promise", "d=100")]
+    assert all(row["ratio"] > 1 for row in others if row["case"] not in ("parse-1e4", "overlap-rhs-64"))
+
+
+def test_the_chain_keeps_its_promises(quick):
+    """With room for a busy machine: seconds and ratios to half, and a cost that does not grow with d."""
+    ratio = {row["case"]: row["ratio"] for row in quick[1]["rows"] if row["case"].startswith("chain")}
+    promised = {"chain-joint-8": 1, "chain-joint-32": 1, "chain-vs-sgd-400": 3, "chain-vs-sgd-1e5": 800}
+    for case, least in promised.items():
+        assert ratio[case] > least / 2
+    assert 0.7 < ratio["chain-flat"] < 1.4
 
 
 def test_the_flow_keeps_its_promises(quick):

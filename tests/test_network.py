@@ -63,6 +63,31 @@ def test_the_same_draw_at_every_dimension():
     assert np.diag(large.R) == pytest.approx(1, abs=5 * np.sqrt(2 / 3000))
 
 
+def test_overlaps_alone_have_the_same_m_a_and_b():
+    whole, alone = drawn(biases=0.4), drawn(biases=0.4, weights=False)
+    for name in ("m", "a", "b"):
+        np.testing.assert_array_equal(getattr(alone, name), getattr(whole, name))
+    assert alone.weights is None
+    far = drawn(dim=10**9, weights=False)
+    assert far.m * np.sqrt(1e9) == pytest.approx(whole.m * np.sqrt(30))
+    np.testing.assert_allclose(far.R, np.eye(5), rtol=0, atol=6 * np.sqrt(2e-9))
+
+
+@pytest.mark.parametrize("dim", [5, 9, 40])
+def test_residuals_alone_have_the_law_of_those_of_weights(dim):
+    """Also where they are fewer than the neurons: R of rank dim − 3."""
+    from scipy.stats import ks_2samp
+
+    whole, alone = (
+        np.array([drawn(width=4, dim=dim, weights=weights, rng=rng).R for rng in range(first, first + 800)])
+        for weights, first in ((True, 0), (False, 5000))
+    )
+    assert np.linalg.matrix_rank(alone[0]) == min(4, dim - 3)
+    least, lowest = (np.linalg.eigvalsh(R)[:, -1] for R in (whole, alone))
+    pairs = [(least, lowest), *((whole[:, j, k], alone[:, j, k]) for j, k in ((0, 0), (3, 3), (1, 0), (3, 2)))]
+    assert min(ks_2samp(one, other).pvalue for one, other in pairs) > 1e-3 / 15
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

@@ -54,6 +54,7 @@ def refused(capsys, *words):
         ],
         ["z1 + He2(z2)", "--dynamics", "mean_field", "--set", "dynamics.nodes=6", "--set", "dynamics.discrete=true"],
         ["z1 + z1*z2*z3", "--dynamics", "sgd", "--dtype", "float32", "--set", "dynamics.threads=1"],
+        ["z1 + z1*z2*z3", "--dynamics", "chain", "--normalised", "--batch", "2", "--reuse", "sam"],
     ],
 )
 def test_every_dynamics_writes_its_files_and_again_from_its_own_config(tmp_path, words):
@@ -149,7 +150,7 @@ def test_help_names_the_dynamics(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for part in (
         "--dynamics NAME",
-        "overlap or correlation or mean_field or sgd",
+        "overlap or correlation or mean_field or sgd or chain",
         "--batch BATCH",
         "two_radii:r,delta",
     ):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odesim import (
+    SGD,
     CorrelationFlow,
     InputError,
     MeanFieldFlow,
@@ -92,6 +94,24 @@ def test_flows_refuse_the_reuse_of_samples(flow):
         run(flow, TARGET, start, Training(eta=0.1, eta_a=0.0, reuse="twice"), steps=10)
 
 
+def test_a_normalised_gradient_knows_no_scaling():
+    """A step of length eta and the same decay; the other layers as ever."""
+    plain = Training(eta=0.1, eta_a=0.2, decay_w=0.3, schedule=(Phase(10, rate=2, w=0.5), Phase()))
+    normalised = replace(plain, normalised=True)
+    for one, row in zip(plain.rates(network("mean_field")), normalised.rates(network("mean_field")), strict=True):
+        assert row.w == pytest.approx(one.w / network("mean_field").width)
+        assert row.w * row.decay_w == pytest.approx(one.w * one.decay_w)
+        assert (row.a, row.b, row.decay_a, row.clock) == (one.a, one.b, one.decay_a, one.clock)
+    assert normalised.rates(network("plain")) == plain.rates(network("plain"))
+
+
+@pytest.mark.parametrize("dynamics", [OverlapFlow(), CorrelationFlow(), MeanFieldFlow(), SGD()])
+def test_flows_and_sgd_refuse_normalised_gradients(dynamics):
+    start = network("mean_field" if isinstance(dynamics, MeanFieldFlow) else "plain")
+    with pytest.raises(InputError, match=r"training\.normalised=True is unknown to \w+; use False"):
+        run(dynamics, TARGET, start, Training(eta=0.1, eta_a=0.0, normalised=True), steps=10)
+
+
 def test_settings_are_json():
     training = Training(eta=0.1, batch=math.inf, geometry=TwoRadii(0.3, 0.6), schedule=(Phase(3), Phase()))
     told = json.loads(json.dumps(training.as_dict(), allow_nan=False))
@@ -116,6 +136,7 @@ def test_settings_are_json():
         ({"reuse": "twice", "rho": 0.1}, "training.rho"),
         ({"rho": 0.1}, "training.rho"),
         ({"reuse": "sam", "rho": 0.0}, "training.rho"),
+        ({"normalised": 1}, "training.normalised"),
     ],
 )
 def test_bad_values_are_named(bad, culprit):

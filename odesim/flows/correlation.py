@@ -162,7 +162,7 @@ class CorrelationFlow:
         InputError
             For what `simulate` refuses, and for two radii, under which the past counts beside the state.
         """
-        training.need("RightHandSide", geometry=("free", "sphere"), reuse=("none",))
+        training.need("RightHandSide", geometry=("free", "sphere"), reuse=("none",), normalised=(False,))
         job = Job(target, network, training, np.zeros(1, np.int64))
         start = self._start(job)
         problems = self._problems(job, start)
@@ -253,8 +253,9 @@ def _check(job: Job) -> None:
     """Refuse what this flow does not describe."""
     target, training = job.target, job.training
     frozen = "which CorrelationFlow freezes"
-    known = {"decay_a": (0,), "reuse": ("none",)} | ({} if training.geometry == "free" else {"decay_w": (0,)})
-    training.need("CorrelationFlow", **known)
+    training.need("CorrelationFlow", decay_a=(0,), reuse=("none",), normalised=(False,))
+    if training.geometry != "free":
+        training.need("CorrelationFlow", decay_w=(0,))
     if training.eta_a and training.trains("a"):
         raise checks.InputError(
             f"training.eta_a={training.eta_a} trains the second layer, {frozen}; give eta_a=0, or use OverlapFlow"

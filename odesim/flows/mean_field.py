@@ -194,7 +194,7 @@ class MeanFieldFlow:
         self, target: Target | TeacherTarget, network: Network, training: Training
     ) -> tuple[kernels.Problem, list[kernels.Problem], Array]:
         """The problem at rate 1, the problem of every phase, and the start."""
-        training.need("MeanFieldFlow", geometry=("free",), reuse=("none",))
+        training.need("MeanFieldFlow", geometry=("free",), reuse=("none",), normalised=(False,))
         neurons = self.neurons(network)
         problem = problem_of(
             points_of(target, self.nodes),

@@ -155,7 +155,7 @@ class OverlapFlow:
         self, target: Target | TeacherTarget, network: Network, training: Training
     ) -> tuple[kernels.Problem, list[kernels.Problem], Array]:
         """The problem at rate 1, the problem of every phase, and the start."""
-        training.need("OverlapFlow", geometry=("free",), reuse=("none",))
+        training.need("OverlapFlow", geometry=("free",), reuse=("none",), normalised=(False,))
         problem = problem_of(
             target,
             network.activation,

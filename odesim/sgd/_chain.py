@@ -1,9 +1,9 @@
 """The exact chain, WIDTH replicas side by side: SGD in coordinates that grow by one a sample.
 
 V (neurons, coordinates, WIDTH) holds the weights: on the P coordinates of the support, then along K orthonormal
-directions that hold the residuals. Given the past, a fresh sample is N(0, I) along all of them, and what it has outside
-lies along one new direction, of length χ_{d−P−K}. In these coordinates a step of SGD is that of the network itself; then
-K has grown by one, and every ``block`` steps `compress` brings it back.
+directions that hold the residuals. Given the past, a fresh sample is N(0, I) along all of them, and what it has
+outside lies along one new direction, of length χ_{d−P−K}. In these coordinates a step of SGD is that of the network
+itself; then K has grown by the samples of the batch, and every ``block`` steps `compress` brings it back.
 """
 
 from typing import NamedTuple
@@ -13,10 +13,11 @@ import numpy as np
 from odesim._jit import kernel
 from odesim._packs import filled, fma, load, root, store
 from odesim.sgd._chain_labels import lane_labels, scratch_of
-from odesim.sgd._chain_step import Neurons, step
-from odesim.sgd._chi import CHUNK, LENGTHS, lane_lengths, lane_normals
+from odesim.sgd._chain_radii import move
+from odesim.sgd._chain_step import neurons_of, step
+from odesim.sgd._chi import CHUNK, LENGTHS, Attempt, lane_lengths, lane_normals, room
 from odesim.sgd._compress import compress
-from odesim.sgd._full import RUNNING
+from odesim.sgd._full import OF_W
 from odesim.sgd._random import GROUP, INPUTS
 
 
@@ -29,79 +30,124 @@ class Lanes(NamedTuple):
     keys: np.ndarray  # (2, WIDTH) uint32, of each replica's samples
     status: np.ndarray  # (WIDTH) int64
     ended: np.ndarray  # (WIDTH) int64, the step at which a run ended early
+    when: np.ndarray  # (N, P, WIDTH) steps at a coordinate's release, −1 before
 
 
-@kernel(inline="always", counted=False)
-def sweep(V, old, new, rows, keep, c, lam):
-    """V_j = keep_j V_j + c_j old for the first ``rows`` coordinates, then lam_j = V_j new, two neurons at a time."""
-    N = lam.shape[0]
-    for j in range(0, N, 2):
-        i = min(j + 1, N - 1)  # an odd last row is done twice, and the second time left alone
-        k0, e0, s0 = load(keep, (j, 0)), load(c, (j, 0)), filled(0.0)
-        k1, e1, s1 = load(keep, (i, 0)), load(c, (i, 0)), filled(0.0)
-        if i == j:
-            for q in range(rows):
-                v = fma(k0, load(V, (j, q, 0)), e0 * load(old, (q, 0)))
-                store(V, (j, q, 0), v)
-                s0 = fma(v, load(new, (q, 0)), s0)
-        else:
-            for q in range(rows):
-                x, y = load(old, (q, 0)), load(new, (q, 0))
-                v = fma(k0, load(V, (j, q, 0)), e0 * x)
-                store(V, (j, q, 0), v)
-                s0 = fma(v, y, s0)
-                v = fma(k1, load(V, (i, q, 0)), e1 * x)
-                store(V, (i, q, 0), v)
-                s1 = fma(v, y, s1)
-            store(lam, (i, 0), s1)
-        store(lam, (j, 0), s0)
+class Draws(NamedTuple):
+    """Random numbers of a group of four samples."""
+
+    words: np.ndarray  # (4, coordinates, WIDTH)
+    normals: np.ndarray
+    length_words: np.ndarray  # (4, CHUNK, WIDTH): the normal of a length comes from the first, its word is the second
+    length_normals: np.ndarray
+    room: Attempt
+
+
+@kernel
+def draws_of(coordinates, width):
+    """Return room for them."""
+    shape, of_lengths = (GROUP, coordinates, width), (GROUP, CHUNK, width)
+    words, normals = np.empty(shape, np.uint32), np.empty(shape, np.float32)
+    length_words, length_normals = np.empty(of_lengths, np.uint32), np.empty(of_lengths, np.float32)
+    return Draws(words, normals, length_words, length_normals, room())
 
 
 @kernel(counted=False)
-def sweep_lanes(V, old, new, rows, keep, c, lam):
-    """The same, compiled by itself."""
-    sweep(V, old, new, rows, keep, c, lam)
+def sweep(V, old, new, rows, keep, c, lam):
+    """V_j = keep_j V_j + c_j old for the first ``rows`` coordinates, then lam_j = V_j new, two neurons at a time."""
+    N = lam.shape[0]
+    for j in range(0, N - 1, 2):
+        k0, e0, s0 = load(keep, (j, 0)), load(c, (j, 0)), filled(0.0)
+        k1, e1, s1 = load(keep, (j + 1, 0)), load(c, (j + 1, 0)), filled(0.0)
+        for q in range(rows):
+            x, y = load(old, (q, 0)), load(new, (q, 0))
+            v = fma(k0, load(V, (j, q, 0)), e0 * x)
+            store(V, (j, q, 0), v)
+            s0 = fma(v, y, s0)
+            v = fma(k1, load(V, (j + 1, q, 0)), e1 * x)
+            store(V, (j + 1, q, 0), v)
+            s1 = fma(v, y, s1)
+        store(lam, (j, 0), s0)
+        store(lam, (j + 1, 0), s1)
+    if N % 2 == 1:
+        j = N - 1
+        keep_last, c_last, total = load(keep, (j, 0)), load(c, (j, 0)), filled(0.0)
+        for q in range(rows):
+            v = fma(keep_last, load(V, (j, q, 0)), c_last * load(old, (q, 0)))
+            store(V, (j, q, 0), v)
+            total = fma(v, load(new, (q, 0)), total)
+        store(lam, (j, 0), total)
 
 
-@kernel
-def load_sample(keys, group, r, rows, freedom, normals, lengths, words, x, square):
-    """Fill x (coordinates, WIDTH) with sample 4 group + r, the length outside last; square with |x|²."""
-    for q in range(rows):
-        for lane in range(x.shape[1]):
-            x[q, lane] = normals[r, q, lane]
-    if freedom > 0:
-        lane_lengths(keys, group, r, freedom, lengths[r, 0], words[r, 1], x[rows])
-    else:
-        x[rows] = 0.0
-    total = filled(0.0)
-    for q in range(rows + 1):
-        total = fma(load(x, (q, 0)), load(x, (q, 0)), total)
-    store(square, (0, 0), total)
+@kernel(counted=False)
+def multiply(V, x, rows, lam):
+    """lam_j = V_j x."""
+    for j in range(lam.shape[0]):
+        total = filled(0.0)
+        for q in range(rows):
+            total = fma(load(V, (j, q, 0)), load(x, (q, 0)), total)
+        store(lam, (j, 0), total)
 
 
-@kernel
-def neurons_of(lanes):
-    """Return the arrays of a step."""
-    N, width = lanes.a.shape
-    flat, rest, single = np.zeros((3, N * width)), np.zeros((3, N, width)), np.zeros((3, 1, width))
-    rest[2] = 1.0
-    for lane in range(width):
-        single[2, 0, lane] = 1.0 if lanes.status[lane] == RUNNING else 0.0
-    pre, s, ds = flat[0], flat[1], flat[2]
-    shape = (N, width)
-    return Neurons(
-        lanes.a, lanes.b, rest[0], pre.reshape(shape), s.reshape(shape), ds.reshape(shape), rest[1], rest[2],
-        single[0], single[1], single[2], pre, s, ds,
-    )  # fmt: skip
+@kernel(counted=False)
+def finish(V, old, new, rows, n):
+    """Finish the step on the samples ``old`` (B, coordinates, WIDTH), and multiply by the first of the next."""
+    for s in range(old.shape[0]):
+        sweep(V, old[s], new, rows, n.keep, n.c[s], n.lam[0])
+        for j in range(V.shape[0]):
+            store(n.keep, (j, 0), filled(1.0))
 
 
 @kernel(counted=False)
 def flush(V, x, rows, n):
-    """Bring V up to date."""
-    sweep(V, x, x, rows, n.keep, n.c, n.lam)
-    for j in range(V.shape[0]):
-        store(n.keep, (j, 0), filled(1.0))
-        store(n.c, (j, 0), filled(0.0))
+    """Finish the step on the samples x; the next `finish` then changes nothing."""
+    finish(V, x, x[0], rows, n)
+    for s in range(n.c.shape[0]):
+        for j in range(V.shape[0]):
+            store(n.c, (s, j, 0), filled(0.0))
+
+
+@kernel(counted=False)
+def fill_sample(keys, number, rows, last, freedom, draws, x):
+    """Fill x (coordinates, WIDTH) with a sample: ``rows`` normals, its length outside, zeros up to ``last``."""
+    group, r = number // GROUP, number % GROUP
+    for q in range(rows):
+        for lane in range(x.shape[1]):
+            x[q, lane] = draws.normals[r, q, lane]
+    for q in range(rows, last):
+        for lane in range(x.shape[1]):
+            x[q, lane] = 0.0
+    if freedom > 0:
+        lane_lengths(keys, group, r, freedom, draws.length_normals[r, 0], draws.length_words[r, 1], draws.room, x[rows])
+
+
+@kernel(counted=False)
+def fill_batch(keys, first, rows, dim, drawn, draws, x):
+    """Fill x (B, coordinates, WIDTH) with the samples from number ``first`` on; return the last group drawn.
+
+    Each has a new direction for those after it, as long as there is freedom; all are filled up to the same last one.
+    """
+    batch = x.shape[0]
+    last = min(rows + batch, dim)
+    for s in range(batch):
+        number, known = first + s, min(rows + s, dim)
+        if number // GROUP != drawn:
+            drawn = number // GROUP
+            lane_normals(keys, INPUTS, drawn, draws.words, min(known + GROUP, dim), draws.normals)
+            lane_normals(keys, LENGTHS, drawn, draws.length_words, draws.length_words.shape[1], draws.length_normals)
+        fill_sample(keys, number, known, last, dim - known, draws, x[s])
+    return drawn
+
+
+@kernel(counted=False)
+def products(x, coordinates, G):
+    """G_st = <x_s, x_t>, t <= s."""
+    for s in range(x.shape[0]):
+        for t in range(s + 1):
+            total = filled(0.0)
+            for q in range(coordinates):
+                total = fma(load(x, (s, q, 0)), load(x, (t, q, 0)), total)
+            store(G, (s, t, 0), total)
 
 
 @kernel(counted=False)
@@ -117,60 +163,53 @@ def to_sphere(V, rows):
 
 
 @kernel
-def advance(lanes, P, dim, K, block, start, count, act, rule, bound, source):
+def advance(lanes, K, start, count, act, rule, bound, source, setting):
     """Take ``count`` steps from step ``start`` in place, K directions in use; return their number after it.
 
-    Every ``block`` steps, counted from step 0, K comes down to min(N, dim − P) or less.
+    Every ``setting.block`` steps, counted from step 0, K comes down to min(N, dim − P) or less.
     """
-    N, width = lanes.a.shape
-    most = lanes.V.shape[1]
-    n = neurons_of(lanes)
-    x = np.zeros((2, most + 1, width))
-    words, normals = np.empty((GROUP, most, width), np.uint32), np.empty((GROUP, most, width), np.float32)
-    of_length, length_words = np.empty((GROUP, CHUNK, width), np.float32), np.empty((GROUP, CHUNK, width), np.uint32)
-    square, u, joined = np.zeros((1, width)), np.zeros((most, width)), np.zeros((2, N, width))
-    labels = scratch_of(source, P, width)
-    now, phase, drawn = 0, 0, -1
+    V, dim, batch, P = lanes.V, setting.dim, setting.batch, lanes.when.shape[1]
+    N, most, width = V.shape
+    n = neurons_of(lanes.a, lanes.b, lanes.status, batch)
+    draws, labels = draws_of(most, width), scratch_of(source, P, width)
+    x, u = np.zeros((2, batch, most, width)), np.zeros((most, width))
+    now, phase, drawn, rows = 0, 0, np.int64(-1), P + K
     for number in range(start, start + count):
-        group, r = number // GROUP, number % GROUP
-        if group != drawn:
-            lane_normals(lanes.keys, INPUTS, group, words, min(P + K + GROUP, most), normals)
-            lane_normals(lanes.keys, LENGTHS, group, length_words, CHUNK, of_length)
-            drawn = group
         while rule.stops[phase] <= number:
             phase += 1
-        freedom = dim - P - K
-        load_sample(lanes.keys, group, r, P + K, freedom, normals, of_length, length_words, x[1 - now], square)
-        sweep_lanes(lanes.V, x[now], x[1 - now], P + K, n.keep, n.c, n.lam)
+        drawn = fill_batch(lanes.keys, number * batch, rows, dim, drawn, draws, x[1 - now])
+        finish(V, x[now], x[1 - now, 0], rows, n)
         now = 1 - now
-        lane_labels(lanes.keys, source, group, r, x[now], labels)
-        step(act, rule, rule.rates[phase], bound, number, labels.y, square, n, lanes.status, lanes.ended, joined[0], joined[1])
-        K += 1 if freedom > 0 else 0
-        if (number + 1) % block == 0:
-            flush(lanes.V, x[now], P + K, n)
-            if K > N:
-                compress(lanes.V, P, P + K, N, u)
-                K = N
+        for s in range(batch):
+            if s > 0:
+                multiply(V, x[now, s], rows, n.lam[s])
+            lane_labels(lanes.keys, source, number * batch + s, x[now, s], labels, n.y[s])
+        rates, rows = rule.rates[phase], min(rows + batch, dim)
+        if setting.products:
+            products(x[now], rows, n.G)
+        step(act, rule, rates, setting, bound, number, n, lanes.status, lanes.ended)
+        if setting.r > 0.0 and rates[OF_W] > 0.0:
+            move(V, x[now, 0], rows, setting.r, setting.delta, number, lanes.when, n)
+        if (number + 1) % setting.block == 0:
+            flush(V, x[now], rows, n)
+            if rows > P + N:
+                compress(V, P, rows, N, u)
+                rows = P + N
             if rule.sphere:
-                to_sphere(lanes.V, P + K)
-    flush(lanes.V, x[now], P + K, n)
-    return K
+                to_sphere(V, rows)
+    flush(V, x[now], rows, n)
+    return rows - P
 
 
-@kernel
+@kernel(counted=False)
 def lane_overlaps(V, rows, m, Q):
-    """Fill m (WIDTH, N, P) and Q (WIDTH, N, N) = V Vᵀ lane by lane from the first ``rows`` coordinates."""
-    N, width = V.shape[0], V.shape[2]
-    for j in range(N):
-        for r in range(m.shape[2]):
-            for lane in range(width):
-                m[lane, j, r] = V[j, r, lane]
+    """Fill m (N, P, WIDTH) and Q = V Vᵀ (N, N, WIDTH) from the first ``rows`` coordinates."""
+    for j in range(V.shape[0]):
+        for i in range(m.shape[1]):
+            store(m, (j, i, 0), load(V, (j, i, 0)))
         for k in range(j + 1):
             total = filled(0.0)
             for q in range(rows):
                 total = fma(load(V, (j, q, 0)), load(V, (k, q, 0)), total)
-            sums = np.empty((1, width))
-            store(sums, (0, 0), total)
-            for lane in range(width):
-                Q[lane, j, k] = sums[0, lane]
-                Q[lane, k, j] = sums[0, lane]
+            store(Q, (j, k, 0), total)
+            store(Q, (k, j, 0), total)

@@ -13,31 +13,31 @@ from odesim.sgd._random import GROUP, LABELS
 
 
 class Scratch(NamedTuple):
-    """What `lane_labels` writes: the labels y (1, WIDTH), He_k(z_i), teacher units, label noise."""
+    """What `lane_labels` needs: He_k(z_i), teacher units, label noise."""
 
-    y: np.ndarray
     He: np.ndarray  # (P, degree + 1, WIDTH)
     lam: np.ndarray  # (K, WIDTH)
     s: np.ndarray
     flat: np.ndarray  # (3, K · WIDTH) λ, σ, σ' of the units
-    words: np.ndarray
+    words: np.ndarray  # (4, CHUNK, WIDTH)
     normals: np.ndarray
 
 
 @kernel
 def scratch_of(source, P, width):
     """Return arrays for one source."""
-    degree = source.powers.max() if source.powers.size else 0
-    K = source.second_layer.size
+    degree, K = 0, source.second_layer.size
+    for power in source.powers:
+        degree = max(degree, power)
     flat, shape = np.zeros((3, K * width)), (K, width)
     words, normals = np.empty((GROUP, CHUNK, width), np.uint32), np.empty((GROUP, CHUNK, width), np.float32)
     He = np.ones((P, degree + 1, width))
-    return Scratch(np.zeros((1, width)), He, flat[0].reshape(shape), flat[1].reshape(shape), flat, words, normals)
+    return Scratch(He, flat[0].reshape(shape), flat[1].reshape(shape), flat, words, normals)
 
 
 @kernel(counted=False)
-def series(source, x, He, y):
-    """y = Σ_t coefficient_t Π He_power(x_coordinate)."""
+def series(source, x, He):
+    """Return Σ_t coefficient_t Π He_power(x_coordinate)."""
     for i in range(He.shape[0]):
         z = load(x, (i, 0))
         if He.shape[1] > 1:
@@ -50,12 +50,12 @@ def series(source, x, He, y):
         for i in range(source.offsets[t], source.offsets[t + 1]):
             product *= load(He, (source.coordinates[i], source.powers[i], 0))
         total += product
-    store(y, (0, 0), total)
+    return total
 
 
-@kernel
+@kernel(counted=False)
 def teacher(source, x, scratch):
-    """y = Σ_k v_k σ(<w_k, x_:P>)."""
+    """Return Σ_k v_k σ(<w_k, x_:P>)."""
     for k in range(source.second_layer.size):
         total = filled(0.0)
         for r in range(source.weights.shape[1]):
@@ -65,18 +65,18 @@ def teacher(source, x, scratch):
     total = filled(0.0)
     for k in range(source.second_layer.size):
         total = fma(load(scratch.s, (k, 0)), source.second_layer[k], total)
-    store(scratch.y, (0, 0), total)
+    return total
 
 
-@kernel
-def lane_labels(keys, source, group, r, x, scratch):
-    """Fill scratch.y with the label of sample 4 group + r, x (coordinates, WIDTH)."""
+@kernel(counted=False)
+def lane_labels(keys, source, number, x, scratch, y):
+    """Fill y (WIDTH) with the label of sample ``number``, x (coordinates, WIDTH)."""
     if source.second_layer.size > 0:
-        teacher(source, x, scratch)
+        store(y, (0,), teacher(source, x, scratch))
     else:
-        series(source, x, scratch.He, scratch.y)
+        store(y, (0,), series(source, x, scratch.He))
     if source.noise > 0.0:
-        lane_normals(keys, LABELS, group, scratch.words, 1, scratch.normals)
-        root = math.sqrt(source.noise)
-        for lane in range(scratch.y.shape[1]):
-            scratch.y[0, lane] += root * scratch.normals[r, 0, lane]
+        lane_normals(keys, LABELS, number // GROUP, scratch.words, scratch.words.shape[1], scratch.normals)
+        root, r = math.sqrt(source.noise), number % GROUP
+        for lane in range(y.size):
+            y[lane] += root * scratch.normals[r, 0, lane]

@@ -3,12 +3,13 @@
 Sample number n = 4 group + r of a replica takes its numbers from counters of Philox that hold n and nothing of the
 lane: (i, group mod 2^32, group div 2^32, stream), as in `_random`. A length is √χ²_ν, exact: of Marsaglia and
 Tsang's method (ACM TOMS 26, 2000) with d = ν/2 − 1/3, c = 1/√(9d) and v = (1 + c x)³ the value 2 d v is taken when
-ln u < x²/2 + d (1 − v + ln v), u uniform and x normal. Since x²/2 + d (1 − v + ln v) ≥ −x⁴ / (108 d (1 − |c x|)), at most
-a share of 1/(18 ν) needs a logarithm. Attempt t of sample n takes its normal from the counter of i = 2t, its word from
-i = 2t + 1, in the stream LENGTHS.
+ln(1 − u) < x²/2 + d (1 − v + ln v), u uniform and x normal. Since x²/2 + d (1 − v + ln v) ≥ −x⁴ / (108 d (1 − |c x|)),
+a share of about 1/(18 ν) needs a logarithm. Attempt t of sample n takes its normal from the counter of i = 2t, its
+word from i = 2t + 1, in the stream LENGTHS.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,14 +21,13 @@ LENGTHS = np.uint32(3)
 
 TO_UNIT = 2.0**-32
 
-
 CHUNK = 4
 """Coordinates drawn at a time: a whole number of vectors, so that all normals come from the same instructions."""
 
 
-@kernel
+@kernel(counted=False)
 def lane_words(keys, stream, group, first, words):
-    """Fill words (4, n, lanes) with Philox of the counters (first ... first + n - 1, group, stream), a key (2) a lane."""
+    """Fill words (4, n, lanes) with Philox of the counters (first ... first + n − 1, group, stream)."""
     low, high = U(group), U(np.uint64(group) >> HIGH)
     k0, k1 = keys[0], keys[1]
     for i in range(words.shape[1]):
@@ -37,18 +37,17 @@ def lane_words(keys, stream, group, first, words):
             w0[lane], w1[lane], w2[lane], w3[lane] = philox(c, low, high, stream, k0[lane], k1[lane])
 
 
-@kernel
+@kernel(counted=False)
 def lane_normals(keys, stream, group, words, count, out):
-    """Fill out[:, :count] (4, n, lanes) float32 with the normals of four samples, words with theirs; n a multiple of four."""
+    """Fill out[:, :count] (4, n, lanes) with the normals of four samples, words with theirs; n a multiple of four."""
     rows = count + (CHUNK - count % CHUNK) % CHUNK
     lane_words(keys, stream, group, 0, words[:, :rows])
     for r in range(0, GROUP, 2):
-        box_muller(
-            words[r, :rows].reshape(-1), words[r + 1, :rows].reshape(-1), out[r, :rows].reshape(-1), out[r + 1, :rows].reshape(-1)
-        )
+        one, other = out[r, :rows].reshape(-1), out[r + 1, :rows].reshape(-1)
+        box_muller(words[r, :rows].reshape(-1), words[r + 1, :rows].reshape(-1), one, other)
 
 
-@kernel
+@kernel(counted=False)
 def accepted(x, word, d):
     """Marsaglia and Tsang's test, d = ν/2 − 1/3."""
     v = 1.0 + x / math.sqrt(9.0 * d)
@@ -57,19 +56,30 @@ def accepted(x, word, d):
     return (word + 0.5) * TO_UNIT > -math.expm1(0.5 * x * x + d * (1.0 - v**3 + 3.0 * math.log(v)))
 
 
+class Attempt(NamedTuple):
+    """Room for one more attempt of one replica."""
+
+    words: np.ndarray  # (4, 2, 1)
+    normals: np.ndarray  # (2, 1)
+
+
 @kernel
-def next_attempt(key, group, r, attempt):
-    """Return the normal and the word of one more attempt of sample 4 group + r."""
-    keys, words, normals = np.empty((2, 1), U), np.empty((GROUP, 2, 1), U), np.empty((2, 1), F)
-    keys[:, 0] = key
+def room():
+    """Return it."""
+    return Attempt(np.empty((GROUP, 2, 1), U), np.empty((2, 1), F))
+
+
+@kernel(counted=False)
+def next_attempt(keys, group, r, attempt, room):
+    """Return the normal and the word of one more attempt of sample 4 group + r, keys (2, 1)."""
+    words, normals, pair = room.words, room.normals, r - r % 2
     lane_words(keys, LENGTHS, group, 2 * attempt, words)
-    pair = r - r % 2
     box_muller(words[pair, 0], words[pair + 1, 0], normals[0], normals[1])
     return np.float64(normals[r % 2, 0]), words[r, 1, 0]
 
 
-@kernel
-def lane_lengths(keys, group, r, freedom, x, word, out):
+@kernel(counted=False)
+def lane_lengths(keys, group, r, freedom, x, word, room, out):
     """Fill out (lanes) with √χ²_ν, ν = ``freedom`` >= 1, from x and word (lanes) of attempt 0; for ν = 1 it is |x|."""
     if freedom == 1:
         for lane in range(out.size):
@@ -87,8 +97,10 @@ def lane_lengths(keys, group, r, freedom, x, word, out):
         return
     for lane in range(out.size):
         y, w, attempt = np.float64(x[lane]), word[lane], 0
+        if bound * y * y * y * y <= w * TO_UNIT * (1.0 - abs(c * y)):
+            continue
         while not accepted(y, w, d):
             attempt += 1
-            y, w = next_attempt(keys[:, lane], group, r, attempt)
+            y, w = next_attempt(keys[:, lane : lane + 1], group, r, attempt, room)
         if attempt > 0:
             out[lane] = np.sqrt(2.0 * d * (1.0 + c * y) ** 3)

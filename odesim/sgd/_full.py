@@ -26,7 +26,6 @@ RUNNING, DIVERGED, NOT_FINITE = 0, 1, 2
 """What `advance` returns first: the numbers of the Trajectory's Status."""
 
 OF_W, OF_A, OF_B, KEEP_W, KEEP_A, INNER = 0, 1, 2, 3, 4, 5
-NONE, TWICE, REUSE_INNER = 0, 1, 2
 """Columns of `Rule.rates`."""
 
 # exp x = 2^n e^r: adding the magic number rounds to an integer and leaves n in the lowest bits of the sum.
@@ -38,13 +37,13 @@ FAR = 6.2  # erf is 1 to double precision from here on
 
 
 class Rule(NamedTuple):
-    """How the weights move: the phases of a schedule, and what the residual is."""
+    """How the weights move: the phases of a schedule, what the residual is, and where it is taken."""
 
     stops: np.ndarray  # (phases) the first step that is no longer in it, increasing; no run reaches the last
-    rates: np.ndarray  # (phases, 5) step sizes of W, a and b; what a step keeps of W and of a, 1 − rate · decay
+    rates: np.ndarray  # (phases, 6) step sizes of W, a, b; what a step keeps of W and a, 1 − rate · decay; inner step
     feedback: float  # residual y − feedback · f: 1 for the square loss, 0 for the correlation loss
-    sphere: int
-    reuse: int
+    sphere: int  # whether every w_j stays on the unit sphere
+    twice: int  # whether a step is two steps on the same sample
 
 
 @kernel(fastmath=FASTMATH - {"reassoc"})
@@ -141,7 +140,7 @@ def sweep(W, x, new, C, L):
 
 @kernel
 def rates_of_group(rule, first, phase, rows):
-    """Fill rows (4, 5) with the rates of the steps first ... first + 3, none before ``phase``; returns their phase."""
+    """Fill rows (4, 6) with the rates of the steps first ... first + 3, none before ``phase``; returns their phase."""
     for t in range(GROUP):
         while rule.stops[phase] <= first + t:
             phase += 1

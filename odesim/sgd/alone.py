@@ -128,7 +128,7 @@ def _check(job: Job) -> None:
     """Refuse what has no closed law, or makes no sense for neurons that are alone."""
     target, network, training = job.target, job.network, job.training
     known = {} if training.geometry == "free" else {"decay_w": (0,)}
-    training.need("NeuronChain", **known, **({} if training.reuse == "none" else {"batch": (1,)}))
+    training.need("NeuronChain", normalised=(False,), **known, **({} if training.reuse == "none" else {"batch": (1,)}))
     if target.data != "gaussian":
         raise checks.InputError(
             f"target.data={target.data!r} has no exact chain: the overlaps of SGD are Markov on Gaussian data only; "

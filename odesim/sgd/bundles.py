@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,19 @@ class Bundles(Ensemble):
         return range(index * self._width, min((index + 1) * self._width, self._seeds))
 
     def trajectory(self, kind: str) -> Trajectory:
-        """Return what was recorded, replica by replica; rows after the end of a lane are NaN."""
+        """Return what was recorded, replica by replica; rows from the end of a lane on are NaN.
+
+        A field ``release`` of steps, −1 before, becomes the event of that name.
+        """
         rows = {name: self._apart(values) for name, values in self.rows.items()}
         status, message = self._ends(rows.pop("status"), rows.pop("ended"), rows)
-        return self._trajectory(kind, rows, status, message)
+        release = rows.pop("release", None)
+        trajectory = self._trajectory(kind, rows, status, message)
+        if release is None:
+            return trajectory
+        last = np.nanmax(release, axis=1, initial=-1.0)
+        times = self.job.training.time_at(np.maximum(last, 0.0))
+        return replace(trajectory, events={"release": np.where(last >= 0, times, np.nan)})
 
     def _apart(self, values: Array) -> Array:
         """From (bundles, T, width, ...) to (seeds, T, ...)."""
@@ -48,15 +58,15 @@ class Bundles(Ensemble):
         return apart.reshape(-1, *apart.shape[2:])[: self._seeds].copy()
 
     def _ends(self, status: Array, ended: Array, rows: Mapping[str, Array]) -> tuple[Any, list[str]]:
-        """Return status and message of every replica; its rows after an end of its own become NaN."""
+        """Return status and message of every replica; its rows from an end of its own on become NaN."""
         whole = [self.status[seed // self._width] for seed in range(self._seeds)]
         message = [self.message[seed // self._width] for seed in range(self._seeds)]
-        recorded = np.isfinite(status).sum(axis=1)
-        for seed, count in enumerate(recorded.tolist()):
-            own = Status(int(status[seed, count - 1])) if count else Status.DONE
-            if own != Status.DONE:
-                step = int(ended[seed, count - 1])
-                whole[seed], message[seed] = own, f"at step {step}: {self._why(own)}"
+        for seed in range(self._seeds):
+            over = np.flatnonzero(status[seed] > Status.DONE)  # not where a bundle has no row
+            if over.size:
+                first = over[0]
+                own = Status(int(status[seed, first]))
+                whole[seed], message[seed] = own, f"at step {int(ended[seed, first])}: {self._why(own)}"
                 for values in rows.values():
-                    values[seed, self.job.steps > step] = np.nan
+                    values[seed, first:] = np.nan
         return np.array(whole), message

@@ -10,36 +10,41 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
+from odesim._packs import WIDTH
 from odesim.job import Job
-from odesim.network import Network
 from odesim.sgd import _chain as kernels
+from odesim.sgd._chain_step import Setting
 from odesim.sgd.bundles import Bundles
+from odesim.sgd.chain_start import block_of, check, coordinates, factor, placed, residuals
 from odesim.sgd.ensemble import Look, threads_for
-from odesim.sgd.full import _seed, _shared
-from odesim.sgd.limits import MAX_WIDTH_OF_Q
+from odesim.sgd.full import _seed, _shared, shapes
 from odesim.sgd.mixed import risk
+from odesim.training import TwoRadii
 from odesim.trajectory import Status, Trajectory
 
-Array = NDArray[np.float64]
-
 WORK_A_CALL = 2e6
-"""Numbers of V that a call of the kernel sweeps, in packs: some hundredths of a second."""
-
-SMALLEST_PIVOT = 1e-15
-"""Directions shorter than this, squared and relative to the longest residual, are left out of the start."""
+"""Packs that a call of the kernel sweeps: some hundredths of a second."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """Online SGD of the whole network in law, at a cost a step that does not know d.
+    """Online SGD of the whole network on Gaussian data, in law, at a cost a step that does not know d.
 
-    Given (m, R, a, b) a fresh Gaussian sample has (z, λ) Gaussian, and its squared length outside all weights is an
-    independent χ². So the overlaps are a Markov chain, whose law is exactly that of the overlaps of `SGD`.
+    Given (m, R, a, b) a fresh sample has Gaussian (z, λ), z its coordinates in the support and λ_j = <w_j, x>, and a
+    squared length outside the support and the weights that is an independent χ². So the overlaps are a Markov chain,
+    and what is simulated is that chain, exactly: risk, overlaps, a and b have the joint law over all times of those of
+    `SGD`, run by run from the same start. A step costs about N (N + P) operations, plus N B (N + B) for a batch of B.
+
+    All of `Training` is known but an infinite batch: batches, both losses, label noise, decay, schedules, re-use of
+    samples, normalised gradients and the sphere, where every w_j is first scaled to length 1. Under ``TwoRadii`` a
+    coordinate of the support is an entry of m, and can be released; those outside it are together in the residuals and
+    are taken never to reach r. Whether one of them would have cannot be told from R: the law is that of SGD as long
+    as none does, which for entries of size 1/√d and r that is not small is all but certain.
 
     Parameters
     ----------
     threads : int, optional
-        Bundles of replicas that run at a time; default one a core. It does not change the results.
+        Bundles of 16 replicas that run at a time; default one a core. It does not change the results.
 
     Raises
     ------
@@ -57,15 +62,71 @@ class Chain:
     def simulate(self, job: Job) -> Trajectory:
         """Run one replica for every data seed and record risk and overlaps at ``job.steps``.
 
+        The start is the network's weights or, as they need not exist, its overlaps alone.
+
+        Returns
+        -------
+        Trajectory
+            Under two radii ``events["release"]`` (S, N, P) has the flow time after the step that released a coordinate
+            of the support, NaN for none.
+
         Raises
         ------
         InputError
-            For Boolean data, or training that the chain does not know.
+            For Boolean data, an infinite batch, decay of w off the free geometry, re-use, batches or normalised
+            gradients under two radii, a start without length where there is a sphere, a risk that cannot be had or a
+            lack of memory.
         """
-        _check(job)
-        ensemble = Bundles(job, lambda index, members: _Walk.begin(job, members), _shapes(job), kernels.WIDTH)
-        ensemble.run(threads_for(job, self.threads))
-        return ensemble.trajectory("Chain")
+        threads = threads_for(job, self.threads)
+        check(job, threads, WIDTH)
+        job = placed(job)
+        start, constants = lanes_of(job), _constants(job)
+        fields = shapes(job)
+        if isinstance(job.training.geometry, TwoRadii):
+            fields["release"] = job.network.m.shape
+        ensemble = Bundles(job, lambda index, members: _Walk.begin(job, members, start, constants), fields, WIDTH)
+        ensemble.run(threads)
+        return ensemble.trajectory("chain")
+
+
+def begin(job: Job, members: range) -> _Walk:
+    """Return the walk of these data seeds by itself."""
+    job = placed(job)
+    return _Walk.begin(job, members, lanes_of(job), _constants(job))
+
+
+def _constants(job: Job) -> tuple[Any, ...]:
+    """Return the kernel's arguments that all bundles share."""
+    return *_shared(job), setting_of(job)
+
+
+def setting_of(job: Job) -> Setting:
+    """Lay out what the kernel is told of the training beside the rule."""
+    training = job.training
+    radii = training.geometry if isinstance(training.geometry, TwoRadii) else None
+    between = training.geometry == "sphere" or training.reuse != "none" or training.normalised
+    return Setting(
+        dim=job.network.dim,
+        batch=int(training.batch),
+        block=block_of(job),
+        products=int(between),
+        normalised=int(training.normalised),
+        r=radii.r if radii else 0.0,
+        delta=radii.delta if radii else 0.0,
+    )
+
+
+def lanes_of(job: Job) -> tuple[kernels.Lanes, int]:
+    """Return a bundle of replicas at the network's start, without keys, and how many directions it uses."""
+    network, width = job.network, WIDTH
+    N, P = network.m.shape
+    L = factor(residuals(network), min(N, network.dim - P))
+    directions = L.shape[1]
+    V = np.zeros((N, coordinates(job), width))
+    V[:, :P], V[:, P : P + directions] = network.m[:, :, None], L[:, :, None]
+    a, b = (np.repeat(one[:, None], width, axis=1) for one in (network.plain_a, network.b))
+    keys, status, ended = np.zeros((2, width), np.uint32), *np.zeros((2, width), np.int64)
+    return kernels.Lanes(V, a, b, keys, status, ended, np.full((N, P, width), -1.0)), directions
 
 
 @dataclass
@@ -79,51 +140,50 @@ class _Walk:
     step: int = 0
 
     @classmethod
-    def begin(cls, job: Job, members: range) -> _Walk:
-        """All replicas from the network's start, each with its own samples; lanes without one idle."""
-        network, width = job.network, kernels.WIDTH
-        N, P = network.m.shape
-        L = factor(residuals(network), min(N, network.dim - P))
-        n = L.shape[1]
-        V = np.zeros((N, _coordinates(job), width))
-        V[:, :P], V[:, P : P + n] = network.m[:, :, None], L[:, :, None]
-        keys = np.zeros((2, width), np.uint32)
-        status = np.full(width, int(Status.INTERRUPTED))
+    def begin(cls, job: Job, members: range, start: tuple[kernels.Lanes, int], constants: tuple[Any, ...]) -> _Walk:
+        """All replicas from one start, each with its own samples; lanes without a replica idle."""
+        lanes, directions = kernels.Lanes(*(one.copy() for one in start[0])), start[1]
+        lanes.status[:] = Status.INTERRUPTED
         for lane, index in enumerate(members):
             seed = int(_seed(job, index))
-            keys[:, lane], status[lane] = (seed & 0xFFFFFFFF, seed >> 32), Status.DONE
-        a, b = (np.repeat(one[:, None], width, axis=1) for one in (network.plain_a, network.b))
-        return cls(job, kernels.Lanes(V, a, b, keys, status, np.zeros(width, np.int64)), n, _shared(job))
+            lanes.keys[:, lane], lanes.status[lane] = (seed & 0xFFFFFFFF, seed >> 32), Status.DONE
+        return cls(job, lanes, directions, constants)
 
     def advance(self, until: int) -> Status:
         """Advance to ``until``, or towards it."""
-        V = self.lanes.V
-        count = min(until - self.step, max(1, int(WORK_A_CALL / (V.shape[0] * V.shape[1]))))
+        count = min(until - self.step, _steps_a_call(self.job))
         if count > 0 and (self.lanes.status == Status.DONE).any():
-            P, dim = self.job.target.P, self.job.network.dim
-            block = block_of(self.job)
-            self.directions = kernels.advance(
-                self.lanes, P, dim, self.directions, block, self.step, count, *self.constants
-            )
+            self.directions = kernels.advance(self.lanes, self.directions, self.step, count, *self.constants)
         self.step += count
         return Status.DONE
 
     def look(self, step: int) -> Look:
-        """Return the overlaps of all lanes; the walk stands at ``step``."""
-        lanes, P = self.lanes, self.job.target.P
-        m, Q = np.empty((kernels.WIDTH, *self.job.network.m.shape)), np.empty((kernels.WIDTH, *self.job.network.R.shape))
+        """Return the overlaps of all lanes, and end those with a number that is not finite; the walk stands there."""
+        lanes, network = self.lanes, self.job.network
+        N, P = network.m.shape
+        m, Q = np.empty((N, P, WIDTH)), np.empty((N, N, WIDTH))
         kernels.lane_overlaps(lanes.V, P + self.directions, m, Q)
-        a, b = lanes.a.T / self.job.network.unit, lanes.b.T.copy()
-        values = {"m": m, "Q": Q, "q": np.diagonal(Q, axis1=1, axis2=2), "a": a, "b": b}
-        values |= {"risk": risk(self.job, m, Q, a, b)}
+        values = {"m": m, "Q": Q, "a": lanes.a / network.unit, "b": lanes.b.copy()}
+        values = {name: np.ascontiguousarray(np.moveaxis(value, -1, 0)) for name, value in values.items()}
+        for lane in np.flatnonzero(lanes.status == Status.DONE):
+            if not all(np.isfinite(value[lane]).all() for value in values.values()):
+                lanes.status[lane], lanes.ended[lane] = Status.NOT_FINITE, step
+        start = {"m": network.m, "Q": network.m @ network.m.T + network.R, "a": network.a, "b": network.b}
+        for name, value in start.items():  # where nothing more is to be told
+            values[name][lanes.status != Status.DONE] = value
+        with np.errstate(over="ignore", invalid="ignore"):
+            values["risk"] = risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))
+        for lane in np.flatnonzero(~np.isfinite(values["risk"])):
+            lanes.status[lane], lanes.ended[lane], values["risk"][lane] = Status.NOT_FINITE, step, 0.0
+        values |= {"q": np.diagonal(values["Q"], axis1=1, axis2=2), "release": np.moveaxis(lanes.when, -1, 0)}
         values |= {"status": lanes.status.astype(float), "ended": lanes.ended.astype(float)}
         return Look(Status.DONE, step, values)
 
-    def finish(self, rows: Mapping[str, Array]) -> None:
+    def finish(self, rows: Mapping[str, NDArray[np.float64]]) -> None:
         """All rows are found on the way."""
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return copies of the state."""
+        """Return copies of the state; the keys follow from the job."""
         found = {name: value.copy() for name, value in self.lanes._asdict().items() if name != "keys"}
         return found | {"directions": np.array(self.directions), "step": np.array(self.step)}
 
@@ -135,53 +195,7 @@ class _Walk:
         self.directions, self.step = int(arrays["directions"]), int(arrays["step"])
 
 
-def residuals(network: Network) -> Array:
-    """Return the residuals' Gram matrix R, from the weights in a fixed order where there are any."""
-    from odesim.sgd._full import gram_of_rows
-
-    if network.weights is None:
-        return network.R
-    R = np.empty_like(network.R)
-    gram_of_rows(np.ascontiguousarray(network.weights[:, network.m.shape[1] :]), R)
-    return R
-
-
-def factor(R: Array, rank: int) -> Array:
-    """Return L (N, n) with R = L Lᵀ, n <= ``rank``, by Cholesky with pivots: R may be singular."""
-    rest, columns = R.copy(), []
-    least = SMALLEST_PIVOT * max(float(np.diagonal(R).max(initial=0.0)), 0.0)
-    for _ in range(rank):
-        pivot = int(np.argmax(np.diagonal(rest)))
-        if rest[pivot, pivot] <= least:
-            break
-        columns.append(rest[:, pivot] / np.sqrt(rest[pivot, pivot]))
-        rest -= np.multiply.outer(columns[-1], columns[-1])
-    return np.array(columns).T if columns else np.zeros((R.shape[0], 0))
-
-
-def block_of(job: Job) -> int:
-    """Steps from one compression to the next: about as many as there are neurons."""
-    return max(4, job.network.width)
-
-
-def _coordinates(job: Job) -> int:
-    """Most coordinates in use, as a multiple of four, the next sample's new one included."""
-    N, P = job.network.m.shape
-    most = P + min(N + block_of(job), job.network.dim - P) + 1
-    return -(-most // 4) * 4
-
-
-def _shapes(job: Job) -> dict[str, tuple[int, ...]]:
-    N, P = job.network.m.shape
-    gram = {"q": (N,)} if N > MAX_WIDTH_OF_Q else {"Q": (N, N)}
-    return {"risk": (), "m": (N, P), "a": (N,), "b": (N,), **gram}
-
-
-def _check(job: Job) -> None:
-    """Refuse what has no closed law."""
-    job.training.need("Chain", geometry=("free", "sphere"), batch=(1,))
-    if job.target.data != "gaussian":
-        raise checks.InputError(
-            f"target.data={job.target.data!r} has no exact chain: the overlaps of SGD are Markov on Gaussian data only; "
-            "use SGD()"
-        )
+def _steps_a_call(job: Job) -> int:
+    """Steps that take a few hundredths of a second."""
+    batch = int(job.training.batch)
+    return max(1, int(WORK_A_CALL / (batch * (job.network.width + batch) * coordinates(job))))

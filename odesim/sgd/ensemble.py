@@ -176,9 +176,7 @@ class Ensemble:
     def _trajectory(self, kind: str, rows: Mapping[str, Array], status: Any, message: list[str]) -> Trajectory:
         biased = self.job.network.has_biases or self.job.training.trains("b")
         fields: dict[str, Any] = {**rows, **({} if biased else {"b": None})}
-        return Trajectory(
-            self.job.steps, self.job.time, **fields, status=status, message=tuple(message), kind=kind
-        )
+        return Trajectory(self.job.steps, self.job.time, **fields, status=status, message=tuple(message), kind=kind)
 
     def _say_that_writing_failed(self, why: str) -> None:
         """Give the runs that it stopped their status; runs that are complete are only warned of."""

@@ -213,10 +213,12 @@ def _rule(job: Job) -> kernels.Rule:
     rows = job.training.rates(job.network)
     return kernels.Rule(
         stops=np.array([row.stop for row in rows], dtype=np.int64),
-        rates=np.array([(row.w, row.a, row.b, 1 - row.w * row.decay_w, 1 - row.a * row.decay_a, row.inner) for row in rows]),
+        rates=np.array(
+            [(row.w, row.a, row.b, 1 - row.w * row.decay_w, 1 - row.a * row.decay_a, row.inner) for row in rows]
+        ),
         feedback=1.0 if job.training.loss == "square" else 0.0,
         sphere=int(job.training.geometry == "sphere"),
-        reuse=("none", "twice").index(job.training.reuse) if job.training.reuse in ("none", "twice") else 2,
+        twice=int(job.training.reuse == "twice"),
     )
 
 

@@ -34,7 +34,7 @@ def padded_shape(network: Network) -> tuple[int, int]:
 
 def check(job: Job, dtype: np.dtype[Any], threads: int) -> None:
     """Refuse what this dynamics cannot run."""
-    job.training.need("SGD", geometry=("free",), batch=(1,), reuse=("none",))
+    job.training.need("SGD", geometry=("free",), batch=(1,), reuse=("none",), normalised=(False,))
     if job.network.weights is None:
         raise checks.InputError(
             "network.weights=None, but SGD trains the weights themselves; "

@@ -1,0 +1,133 @@
+"""Where the chain begins, what it refuses, and how large its arrays are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odesim import checks
+from odesim.job import Job
+from odesim.network import Network
+from odesim.sgd._full import gram_of_rows
+from odesim.sgd.limits import MAX_WIDTH_OF_Q, MEMORY_SHARE, padded, physical_memory
+from odesim.sgd.mixed import risk
+from odesim.training import TwoRadii
+
+Array = NDArray[np.float64]
+
+SMALLEST_PIVOT = 1e-15
+"""Directions shorter than this, squared and relative to the longest residual, are left out of the start."""
+
+LENGTH = 1e-6
+"""How far the start's lengths may be from 1 under two radii."""
+
+
+def check(job: Job, threads: int, width: int) -> None:
+    """Refuse what has no closed law, no risk or no room; ``width`` replicas go side by side."""
+    network, training = job.network, job.training
+    if job.target.data != "gaussian":
+        raise checks.InputError(
+            f"target.data={job.target.data!r} has no exact chain: SGD's overlaps are Markov on Gaussian data only; "
+            "use SGD()"
+        )
+    if training.batch == np.inf:
+        raise checks.InputError("training.batch=inf takes no samples; give a number, or use OverlapFlow()")
+    if network.m.shape[1] != job.target.P:
+        raise checks.InputError(
+            f"network.m has {network.m.shape[1]} support coordinates, the target {job.target.P}; "
+            "draw the network for this target"
+        )
+    if training.geometry != "free":
+        _check_lengths(job)
+    _check_memory(job, threads, width)
+    risk(job, network.m, network.m @ network.m.T + network.R, network.a, network.b)  # what it refuses is refused now
+
+
+def _check_lengths(job: Job) -> None:
+    training = job.training
+    if isinstance(training.geometry, TwoRadii):
+        training.need("Chain under two radii", batch=(1,), reuse=("none",), normalised=(False,), decay_w=(0,))
+    if training.decay_w:
+        raise checks.InputError(
+            f"training.decay_w={training.decay_w:g} does nothing on the sphere; give 0, or geometry='free'"
+        )
+    lengths = lengths_of(job.network)
+    if not (lengths > 0).all():
+        raise checks.InputError(
+            f"network: neuron {int(np.argmin(lengths))} has weights of length 0 and no place on the sphere; "
+            "start from another vector"
+        )
+    worst = int(np.argmax(np.abs(lengths - 1)))
+    if isinstance(training.geometry, TwoRadii) and not abs(lengths[worst] - 1) <= LENGTH:
+        raise checks.InputError(
+            f"network: neuron {worst} has weights of length {lengths[worst]:.6g}, and under two radii they start from "
+            "length 1; scale them"
+        )
+
+
+def _check_memory(job: Job, threads: int, width: int) -> None:
+    memory, batch = physical_memory(), int(job.training.batch)
+    N, P = job.network.m.shape
+    most = coordinates(job)
+    state = width * (8 * N * most + 16 * batch * most + 40 * most + 8 * batch * (5 * N + batch + 3))
+    row = 3 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else N)
+    kept = job.checkpoint is not None  # a copy of all that is written
+    seeds = padded(job.seeds, width)
+    need = threads * (2 + kept) * state + 8 * (2 + kept) * seeds * job.steps.size * row
+    if memory and need > MEMORY_SHARE * memory:
+        raise checks.InputError(
+            f"network.width={N} with training.batch={batch}, {job.seeds} seeds and {job.steps.size} points needs "
+            f"{need / 1e9:.1f} GB, above {MEMORY_SHARE:.0%} of this machine's {memory / 1e9:.1f} GB; "
+            "lower one of them or dynamics.threads"
+        )
+
+
+def block_of(job: Job) -> int:
+    """Steps from one compression to the next: about as many new directions as there are neurons."""
+    return max(1, max(4, job.network.width) // int(job.training.batch))
+
+
+def coordinates(job: Job) -> int:
+    """Most coordinates in use, those of the next four samples included, as a multiple of four."""
+    N, P = job.network.m.shape
+    most = P + N + block_of(job) * int(job.training.batch)
+    return padded(min(most + 4, max(job.network.dim, P + 1)), 4)
+
+
+def placed(job: Job) -> Job:
+    """Return the job with its start where the geometry has it: on the sphere, weights of length 1."""
+    network = job.network
+    if job.training.geometry != "sphere":
+        return job
+    length = lengths_of(network)
+    m, R = network.m / length[:, None], residuals(network) / np.outer(length, length)
+    return replace(job, network=replace(network, m=m, R=R, weights=None))
+
+
+def lengths_of(network: Network) -> Array:
+    """|w_j| of all neurons."""
+    return np.sqrt(np.einsum("jr,jr->j", network.m, network.m) + np.diagonal(residuals(network)))
+
+
+def residuals(network: Network) -> Array:
+    """Return the residuals' Gram matrix R, from the weights in a fixed order where there are any."""
+    if network.weights is None:
+        return network.R
+    R = np.empty_like(network.R)
+    gram_of_rows(np.ascontiguousarray(network.weights[:, network.m.shape[1] :]), R)
+    return R
+
+
+def factor(R: Array, rank: int) -> Array:
+    """Return L (N, n) with R = L Lᵀ, n <= ``rank``, by Cholesky with pivots: R may be singular."""
+    rest, columns = R.copy(), []
+    least = SMALLEST_PIVOT * max(float(np.diagonal(R).max(initial=0.0)), 0.0)
+    for _ in range(rank):
+        pivot = int(np.argmax(np.diagonal(rest)))
+        if rest[pivot, pivot] <= least:
+            break
+        columns.append(rest[:, pivot] / np.sqrt(rest[pivot, pivot]))
+        rest -= np.multiply.outer(columns[-1], columns[-1])
+    return np.array(columns).T if columns else np.zeros((R.shape[0], 0))
