@@ -130,7 +130,7 @@ def _and(context, builder, sig, args):
     return builder.and_(*args)
 
 
-def _place(context, builder, sig, args, width, number=ir.DoubleType()):
+def _place(context, builder, sig, args, width, number=DOUBLES.element):
     """Where the pack of ``args`` = (array, index, …) begins."""
     array_type, index_type = sig.args[:2]
     found = context.make_array(array_type)(context, builder, args[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -101,12 +102,14 @@ def _joined(parts: Sequence[Trajectory], job: Job) -> Trajectory:
     """Lay the parts into one trajectory; data seeds that were not begun are as if stopped at once."""
     missing = job.seeds - sum(one.seeds for one in parts)
 
-    def join(values: Sequence[Array], empty: float = np.nan) -> Array:
+    def join(values: Sequence[Any], empty: float = np.nan) -> Any:
         rest = np.full((missing, *values[0].shape[1:]), empty)
         return np.concatenate([*values, rest.astype(values[0].dtype)])
 
     first = parts[0]
-    rows = {name: join([getattr(one, name) for one in parts]) for name in PER_RUN if getattr(first, name) is not None}
+    rows: dict[str, Any] = {
+        name: join([getattr(one, name) for one in parts]) for name in PER_RUN if getattr(first, name) is not None
+    }
     return replace(
         first,
         **rows,
@@ -133,7 +136,7 @@ class _Records:
         record = self._records[index]
         if record.state is None:
             return None
-        fields = dict(record.state)
+        fields: dict[str, Any] = dict(record.state)
         kind, *message = record.message.split("\n")
         events = {name.removeprefix("event_"): fields.pop(name) for name in list(fields) if name.startswith("event_")}
         ends = self._job.steps[[0, -1]]

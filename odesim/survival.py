@@ -163,7 +163,7 @@ def _steps_of(trajectory: Trajectory, times: Array) -> Array:
 def _last_seen(trajectory: Trajectory) -> Array:
     """The last step at which each run was seen: its last row, or where it is said to have ended."""
     m = np.reshape(trajectory.m, (trajectory.seeds, trajectory.steps.size, -1))
-    rows = np.isfinite(m).any(axis=2)
+    rows = np.asarray(np.isfinite(m).any(axis=2))
     last = trajectory.steps[np.maximum(rows.shape[1] - 1 - np.argmax(rows[:, ::-1], axis=1), 0)].astype(float)
     if END in trajectory.events:
         last = np.fmax(last, _steps_of(trajectory, np.atleast_1d(trajectory.events[END])))

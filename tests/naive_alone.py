@@ -1,4 +1,4 @@
-"""Slow twins of the chain of lone neurons: its draws on Python integers, its step as SGD in P + 2 coordinates; full SGD."""
+"""Slow twins of lone neurons: their draws on Python integers, their step as SGD in P + 2 coordinates; full SGD."""
 
 import math
 
@@ -23,7 +23,7 @@ def normal(key, stream, step, i):
 
 
 def chi_square(key, stream, step, i, freedom, x):
-    """χ² by Marsaglia and Tsang from the normal x; its words are those of counter i, further attempts i + 1, i + 2, ..."""
+    """χ² by Marsaglia and Tsang from the normal x; its words are those of counter i, more attempts i + 1, i + 2, ..."""
     if freedom == 1:
         return x * x
     d = freedom / 2 - 1 / 3
@@ -48,7 +48,7 @@ def activation(name, x):
 
 
 def step(training, rates, name, w, a, b, kept, x, y, P=None):
-    """One step of SGD on weights (runs, n), a and b (runs), samples x (B, runs, n), labels y (B, runs); new w, a, b, kept.
+    """One step of SGD on weights (runs, n), a and b (runs), samples x (B, runs, n), labels y (B, runs).
 
     ``kept`` marks the coordinates on the sphere, none of them in the free geometry. Under two radii the first P
     coordinates are looked at, by default all.

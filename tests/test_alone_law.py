@@ -1,4 +1,4 @@
-"""The chain of lone neurons has the law of SGD with all its weights: two-sample tests at a level of 1e-3 for all together."""
+"""Lone neurons have the law of SGD with all its weights: two-sample tests at a level of 1e-3 for all together."""
 
 import naive_alone
 import numpy as np

@@ -194,9 +194,9 @@ def test_boolean_data_and_zero_threads_are_refused():
 
 def test_a_public_run_says_what_it_is():
     network = Network.random(TARGET, width=1, dim=50, rng=1)
+    training = Training(eta=0.01, loss="correlation", schedule=(Phase(until=50), Phase(rate=0.5)))
     found = od.run(
-        NeuronChain(), TARGET, network, Training(eta=0.01, loss="correlation", schedule=(Phase(until=50), Phase(rate=0.5))),
-        steps=100, points=2, seeds=3, events=[od.overlap_above(0, 0, 0.3)],
+        NeuronChain(), TARGET, network, training, steps=100, points=2, seeds=3, events=[od.overlap_above(0, 0, 0.3)],
     )  # fmt: skip
     assert found.m.shape == (3, 2, 1, 2)
     assert found.kind == "chain of lone neurons"

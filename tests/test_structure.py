@@ -15,7 +15,8 @@ ROOMS = [
     "_jit", "_packs", "checks", "files", "seeds", "laws", "entries", "turns", "rotation", "activations", "targets",
     "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative", "leaps", "predictions",
     "dossier", "network", "training", "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate",
-    "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast", "passages", "reduction", "runner",
+    "flows", "sgd", "menu", "resolve", "rebuild", "spectrum", "stationary", "escapes", "outlook", "forecast",
+    "passages", "reduction", "runner",
     "survival", "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison",
     "simulation", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip

@@ -1,10 +1,10 @@
 """What the samples of a block of steps have to say to WIDTH lone neurons, each at a step and with a stream of its own.
 
 A neuron sees of a sample x only its support coordinates, its part g along the residual v, and the squared length χ² of
-what is outside all these, d − P − 1 degrees of freedom. Step n = 4 group + r takes number r of the counters
-(i, group mod 2^32, group div 2^32, stream), as in `_random`: i < P for the support, then g, then the label noise if there
-is any; so for each sample of a batch; then χ's normal, and last the words by which `_chi` accepts. Further attempts have
-the counters beyond.
+what is outside all these, d − P − 1 degrees of freedom. Step n = 4 group + r takes number r of the counters (i, group mod 2^32,
+group div 2^32, stream), as in `_random`: i < P for the support, then g, then the label noise if there is any; so for
+each sample of a batch; then χ's normal, and last the words by which `_chi` accepts. Further attempts have the counters
+beyond.
 """
 
 import math
@@ -53,7 +53,7 @@ def block_for(rows, batch):
 
 @kernel
 def draw_words(keys, stream, group, i, words):
-    """Fill words (4, calls, WIDTH) from the counters (i, group + call, stream) of every lane, group a multiple of 16."""
+    """Fill words (4, calls, WIDTH) from counters (i, group + call, stream) of every lane, group a multiple of calls."""
     k0, k1 = keys[0], keys[1]
     low, high = np.empty(k0.size, U), np.empty(k0.size, U)
     for lane in range(k0.size):
@@ -76,7 +76,7 @@ def draw_normals(keys, stream, group, i, words, out):
 
 @kernel
 def next_attempt(k0, k1, stream, group, r, i, words, normals):
-    """Return number r of the normals of counter i, and of the words of i + 1; words (4, 1), normals (2, 1) are scratch."""
+    """Return number r of the normals of counter i and of the words of i + 1; words (4, 1), normals (2, 1): scratch."""
     low, high, pair = U(group), U(np.uint64(group) >> HIGH), r - r % 2
     words[0, 0], words[1, 0], words[2, 0], words[3, 0] = philox(U(i), low, high, stream, k0, k1)
     box_muller(words[pair], words[pair + 1], normals[0], normals[1])

@@ -61,7 +61,7 @@ def end_unbounded(lanes, p, size, work):
     store(work.flag, (0,), size)
     for lane in range(lanes.status.size):
         value = work.flag[lane]
-        if lanes.alive[lane] > 0.5 and not value == 0.0:
+        if lanes.alive[lane] > 0.5 and value != 0.0:
             lanes.alive[lane] = 0.0
             lanes.status[lane] = DIVERGED if value <= LARGEST else NOT_FINITE
             lanes.ended[lane] = lanes.base[lane] + p

@@ -47,7 +47,8 @@ class Plan(NamedTuple):
 
     act: Act
     source: Source
-    reuse: int
+    twice: int  # whether a step is two on the same samples
+    inner: int  # whether it looks from where an inner step leads
     feedback: float  # residual y − feedback · f
     bound: float
     geometry: int

@@ -12,12 +12,12 @@ from odesim.activations._act import ERF, POLYNOMIAL, RELU
 from odesim.activations._moments_lanes import bell
 from odesim.sgd._alone_events import end_unbounded, notice, retire
 from odesim.sgd._alone_state import ALONG, FREE, LENGTH, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE, place
-from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, REUSE_INNER, ROOT_HALF, SLOPE_AT_0, TWICE
+from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, ROOT_HALF, SLOPE_AT_0
 
 
 @kernel(inline="always", counted=False)
 def inverse_length(square):
-    """1/√x to 3e-16, as `_moments_lanes.inverse_root`, in half the time from input to output: every step waits for it."""
+    """1/√x to 3e-16, as `_moments_lanes.inverse_root`, in half the time from input to output: a step waits for it."""
     r = rough_inverse_root(square)
     for _ in range(2):
         e = fma(-(square * r), r, filled(1.0))
@@ -119,7 +119,7 @@ def gather(plan, lanes, drawn, p, work):
                 held = fma(load(work.stays, (WIDTH * i,)) * load(work.m, (WIDTH * i,)), x, held)
         y, argument, residual = load(drawn.labels, (at + size * n,)), lam + b, filled(0.0)
         value, slope = filled(0.0), filled(0.0)
-        for look in range(2 if plan.reuse == REUSE_INNER else 1):
+        for look in range(2 if plan.inner else 1):
             if look > 0:
                 room = fma(-held, held, fma(g, g, square))
                 for i in range(P):
@@ -217,7 +217,7 @@ def step(plan, lanes, drawn, p, work):
     """Step p of the block, in all lanes alive."""
     square = load(drawn.square, (place(drawn, p),))
     begin(plan, lanes, work)
-    for n in range(2 if plan.reuse == TWICE else 1):
+    for _ in range(2 if plan.twice else 1):
         sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, drawn, p, work)
         move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam)
     notice(plan, lanes, p, work)

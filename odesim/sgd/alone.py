@@ -17,7 +17,7 @@ from odesim.sgd._alone_state import FREE, RADII, SPHERE, Plan
 from odesim.sgd.ensemble import threads_for
 from odesim.sgd.full import _seed, _shared
 from odesim.sgd.replicas import Replicas
-from odesim.training import TwoRadii
+from odesim.training import INNER, TwoRadii
 from odesim.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -85,7 +85,8 @@ def _plan(job: Job) -> Plan:
     return Plan(
         act=act,
         source=source,
-        reuse=rule.reuse,
+        twice=rule.twice,
+        inner=int(training.reuse in INNER),
         feedback=rule.feedback,
         bound=bound,
         geometry=RADII if two else {"free": FREE, "sphere": SPHERE}[str(radii)],

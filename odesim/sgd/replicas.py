@@ -115,10 +115,9 @@ class _Batch:
         self.rows, self.left = rows, rows.status.size
         P, events = rows.released.shape[1], rows.when.shape[1]
         self.lanes: Lanes = lanes_for(P, events)
-        self.places = kernels.Places(
-            *np.zeros((3, WIDTH), np.int64), np.full(1, rows.first), np.zeros((2, WIDTH), np.uint32),
-            np.zeros(WIDTH, np.uint32),
-        )  # fmt: skip
+        row, phase, mark = np.zeros((3, WIDTH), np.int64)
+        keys, stream = np.zeros((2, WIDTH), np.uint32), np.zeros(WIDTH, np.uint32)
+        self.places = kernels.Places(row, phase, mark, np.full(1, rows.first), keys, stream)
 
     def advance(self, plan: Plan, starts: kernels.Starts, unit: float) -> None:
         """Go on for some hundredths of a second."""
@@ -162,14 +161,17 @@ def _no_walk(index: int) -> Any:
 def _rows(job: Job, count: int) -> kernels.Rows:
     """Return arrays for all replicas, nothing recorded."""
     T, P, events = job.steps.size, job.target.P, len(job.events)
+    q, a, b = np.full((3, count, T), np.nan)
     return kernels.Rows(
-        0,
-        np.full((count, T, P), np.nan),
-        *np.full((3, count, T), np.nan),
-        np.full((count, events), -1),
-        np.full((count, P), -1),
-        np.full(count, int(Status.INTERRUPTED)),
-        np.zeros(count, np.int64),
+        first=0,
+        m=np.full((count, T, P), np.nan),
+        q=q,
+        a=a,
+        b=b,
+        when=np.full((count, events), -1),
+        released=np.full((count, P), -1),
+        status=np.full(count, int(Status.INTERRUPTED)),
+        ended=np.zeros(count, np.int64),
     )
 
 
