@@ -1,10 +1,10 @@
 """What the samples of a block of steps have to say to WIDTH lone neurons, each at a step and with a stream of its own.
 
 A neuron sees of a sample x only its support coordinates, its part g along the residual v, and the squared length χ² of
-what is outside all these, d − P − 1 degrees of freedom. Step n = 4 group + r takes number r of the counters (i, group mod 2^32,
-group div 2^32, stream), as in `_random`: i < P for the support, then g, then the label noise if there is any; so for
-each sample of a batch; then χ's normal, and last the words by which `_chi` accepts. Further attempts have the counters
-beyond.
+what is outside all these, d − P − 1 degrees of freedom. Step n = 4 group + r takes number r of the counters
+(i, group mod 2^32, group div 2^32, stream), as in `_random`: i < P for the support, then g, then the label noise if
+there is any; so for each sample of a batch; then χ's normal, and last the words by which `_chi` accepts. Further
+attempts have the counters beyond.
 """
 
 import math
