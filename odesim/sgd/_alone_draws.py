@@ -51,19 +51,16 @@ def block_for(rows, batch):
     )
 
 
-@kernel
+@kernel(counted=False)
 def draw_words(keys, stream, group, i, words):
     """Fill words (4, calls, WIDTH) from counters (i, group + call, stream) of every lane, group a multiple of calls."""
     k0, k1 = keys[0], keys[1]
-    low, high = np.empty(k0.size, U), np.empty(k0.size, U)
-    for lane in range(k0.size):
-        low[lane], high[lane] = U(group[lane]), U(np.uint64(group[lane]) >> HIGH)
     for call in range(words.shape[1]):
         w0, w1, w2, w3 = words[0, call], words[1, call], words[2, call], words[3, call]
         for lane in range(k0.size):
-            w0[lane], w1[lane], w2[lane], w3[lane] = philox(
-                U(i), U(low[lane] + U(call)), high[lane], stream[lane], k0[lane], k1[lane]
-            )
+            number = np.uint64(group[lane])
+            low, high = U(U(number) + U(call)), U(number >> HIGH)
+            w0[lane], w1[lane], w2[lane], w3[lane] = philox(U(i), low, high, stream[lane], k0[lane], k1[lane])
 
 
 @kernel
