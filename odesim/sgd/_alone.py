@@ -57,7 +57,7 @@ class Places(NamedTuple):
     stream: np.ndarray  # (WIDTH) uint32
 
 
-@kernel
+@kernel(counted=False)
 def write_row(lanes, places, rows, unit, lane):
     """Record the next row of a lane."""
     n, row = lanes.replica[lane] - rows.first, places.row[lane]
@@ -73,7 +73,7 @@ def write_row(lanes, places, rows, unit, lane):
     places.row[lane] += 1
 
 
-@kernel
+@kernel(counted=False)
 def set_mark(lanes, places, starts, lane):
     """Take the rates of the phase that a lane is in, and find the next step at which to look at it."""
     phase = places.phase[lane]
@@ -83,7 +83,7 @@ def set_mark(lanes, places, starts, lane):
     places.mark[lane] = min(starts.stops[phase], starts.steps[min(row, starts.steps.size - 1)])
 
 
-@kernel
+@kernel(counted=False)
 def attend(lanes, places, starts, rows, unit, lane, now):
     """At a mark: record, go into the next phase of the schedule, end after the last step."""
     if places.row[lane] < starts.steps.size and starts.steps[places.row[lane]] == now:
@@ -97,7 +97,7 @@ def attend(lanes, places, starts, rows, unit, lane, now):
     set_mark(lanes, places, starts, lane)
 
 
-@kernel
+@kernel(counted=False)
 def release(lanes, rows, lane):
     """Write down how a lane's neuron ended, and leave the lane empty."""
     n = lanes.replica[lane] - rows.first
@@ -109,7 +109,7 @@ def release(lanes, rows, lane):
     lanes.replica[lane] = -1
 
 
-@kernel
+@kernel(counted=False)
 def take(plan, lanes, places, starts, rows, unit, lane):
     """Fill a lane with the next replica, at its start."""
     replica, N = places.queue[0], starts.a.size
@@ -128,7 +128,7 @@ def take(plan, lanes, places, starts, rows, unit, lane):
     attend(lanes, places, starts, rows, unit, lane, 0)
 
 
-@kernel
+@kernel(counted=False)
 def next_stop(lanes, places, first, last):
     """Return the first place in the block, after ``first``, at which a lane alive is to be looked at; or ``last``."""
     stop = last
@@ -138,7 +138,7 @@ def next_stop(lanes, places, first, last):
     return max(stop, first)
 
 
-@kernel
+@kernel(counted=False)
 def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
     """Take the steps of a block, and look at the lanes where they are to be looked at."""
     size, p = np.int64(drawn.calls * GROUP), np.int64(0)
@@ -151,32 +151,42 @@ def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
             just_ended = lanes.status[lane] == EVENT and lanes.ended[lane] == now
             if lanes.replica[lane] >= 0 and places.mark[lane] == now and (lanes.alive[lane] > 0.5 or just_ended):
                 attend(lanes, places, starts, rows, unit, lane, now)
+    for lane in range(WIDTH):
+        lanes.base[lane] += size
+
+
+@kernel(counted=False)
+def refill(plan, lanes, places, starts, rows, unit, group):
+    """Empty the lanes whose neuron has ended, fill all that are empty, and return how many replicas have not ended."""
+    last = rows.first + rows.status.size
+    for lane in range(WIDTH):
+        if lanes.replica[lane] >= 0 and not lanes.alive[lane] > 0.5:
+            release(lanes, rows, lane)
+        while lanes.replica[lane] < 0 and places.queue[0] < last:
+            take(plan, lanes, places, starts, rows, unit, lane)
+            if not lanes.alive[lane] > 0.5:
+                release(lanes, rows, lane)
+        group[lane] = lanes.base[lane] // GROUP
+    left = last - places.queue[0]
+    for lane in range(WIDTH):
+        left += 1 if lanes.replica[lane] >= 0 else 0
+    return left
 
 
 @kernel
 def advance(plan, lanes, places, starts, rows, unit, blocks):
     """Take up to so many blocks of steps; return how many replicas of ``rows`` have not ended."""
-    P, last = lanes.released.shape[0], rows.first + rows.status.size
+    P = lanes.released.shape[0]
     normals = plan.batch * plan.rows + (1 if plan.room >= 2 else 0)
     block, work = block_for(normals, plan.batch), work_for(P)
     drawn = Drawn(block.normals.reshape(-1), block.square.reshape(-1), block.labels.reshape(-1), block.words.shape[1])
     samples = drawn.square.size
     table, labels = block.normals.reshape(normals, samples), block.labels.reshape(plan.batch, samples)
     scratch = scratch_for(plan.source, P, samples)
-    size, left = drawn.calls * GROUP, 0
+    left = 0
     group = np.zeros(WIDTH, np.int64)
     for _ in range(blocks):
-        for lane in range(WIDTH):
-            if lanes.replica[lane] >= 0 and not lanes.alive[lane] > 0.5:
-                release(lanes, rows, lane)
-            while lanes.replica[lane] < 0 and places.queue[0] < last:
-                take(plan, lanes, places, starts, rows, unit, lane)
-                if not lanes.alive[lane] > 0.5:
-                    release(lanes, rows, lane)
-            group[lane] = lanes.base[lane] // GROUP
-        left = last - places.queue[0]
-        for lane in range(WIDTH):
-            left += 1 if lanes.replica[lane] >= 0 else 0
+        left = refill(plan, lanes, places, starts, rows, unit, group)
         if left == 0:
             break
         draw_block(places.keys, places.stream, group, plan.room, normals, block)
@@ -184,6 +194,4 @@ def advance(plan, lanes, places, starts, rows, unit, blocks):
             first = n * plan.rows
             label_block(plan.source, table[first : first + P], table[first + plan.rows - 1], scratch, labels[n])
         take_block(plan, lanes, places, starts, rows, unit, drawn, work)
-        for lane in range(WIDTH):
-            lanes.base[lane] += size
     return left

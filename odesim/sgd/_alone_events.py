@@ -14,7 +14,8 @@ def flag(where, work):
 
 @kernel(inline="always", counted=False)
 def notice(plan, lanes, p, work):
-    """Write down what happened in step p of the block, before the lanes take their new state."""
+    """Write down what happened in step p of the block, before the lanes take their new state; return if any ended."""
+    ended = 0
     alive = load(lanes.alive, (0,)) > 0.5
     for e in range(plan.coordinate.size):
         i, level = plan.coordinate[e], load(lanes.level, (WIDTH * e,))
@@ -25,6 +26,7 @@ def notice(plan, lanes, p, work):
         if count(happens) > 0:
             flag(happens, work)
             write_event(plan, lanes, e, p, work)
+            ended += plan.terminal[e]
     if plan.geometry == RADII:
         for i in range(work.m.size // WIDTH):
             gone = (load(work.stays, (WIDTH * i,)) < load(lanes.kept, (WIDTH * i,))) & alive
@@ -33,6 +35,7 @@ def notice(plan, lanes, p, work):
                 for lane in range(lanes.status.size):
                     if work.flag[lane] > 0.5:
                         lanes.released[i, lane] = lanes.base[lane] + p + 1
+    return ended
 
 
 @kernel(counted=False)

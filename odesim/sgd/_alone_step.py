@@ -220,9 +220,9 @@ def step(plan, lanes, drawn, p, work):
     for _ in range(2 if plan.twice else 1):
         sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, drawn, p, work)
         move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam)
-    notice(plan, lanes, p, work)
+    ended = notice(plan, lanes, p, work)
     commit(plan, lanes, work)
-    if plan.coordinate.size > 0:
+    if ended > 0:
         retire(lanes)
 
 
