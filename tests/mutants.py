@@ -1385,7 +1385,11 @@ MUTANTS = [
     Mutant("sgd/_alone_draws.py", "twice * v * v * v", "twice * v * v", ALONE_DRAWS, "v squared for v cubed"),
     Mutant("sgd/_alone_draws.py", "attempt += 2", "attempt += 0", ALONE_AGAIN, "all attempts are the same"),
     Mutant(
-        "sgd/_alone_draws.py", "U(U(number) + U(call))", "U(U(group[0]) + U(call))", ALONE_DRAWS, "all at one lane's step"
+        "sgd/_alone_draws.py",
+        "U(U(number) + U(call))",
+        "U(U(group[0]) + U(call))",
+        ALONE_DRAWS,
+        "all at one lane's step",
     ),
     Mutant("sgd/_alone_labels.py", "(k - 1.0) * before", "k * before", ALONE_STEP, "He_k with the wrong factor"),
     Mutant("sgd/_alone_step.py", "fma(-held, held,", "fma(held, held,", ALONE_SAM, "room of the inner step"),

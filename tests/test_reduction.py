@@ -50,8 +50,9 @@ def test_ends_and_events_are_those_of_the_whole_run_whatever_the_parts(monkeypat
 
 def test_events_lie_between_the_rows_that_they_separate():
     whole = od.run(SGD(), TARGET, NETWORK, TRAINING, **RUN)
-    found = events_of_rows(whole, EVENTS, TRAINING.time_at)
-    for one in EVENTS:
+    beyond = od.overlap_above(0, 0, float(NETWORK.m[0, 0]) - 0.01)
+    found = events_of_rows(whole, [*EVENTS, beyond], TRAINING.time_at)
+    for one in [*EVENTS, beyond]:
         values = whole.risk if one.quantity == "risk" else whole.m[..., one.neuron, one.coordinate]
         sign = 1 if one.upward else -1
         for run in range(21):
