@@ -1409,8 +1409,8 @@ MUTANTS = [
     ),
     Mutant(
         "sgd/_alone_events.py",
-        "lanes.when[e, one] < 0",
-        "lanes.when[e, one] < 10**9",
+        "lanes.when[e, lane] < 0",
+        "lanes.when[e, lane] < 10**9",
         "test_alone_runs.py::test_events_are_found_at_the_first_step_that_crosses",
         "the last crossing for the first",
     ),
