@@ -29,6 +29,7 @@ CASES = {
     "chain": "chain",
     "leap": "leap",
     "thousand-neurons": "thousand_neurons",
+    "chain-one-neuron": "chain_alone",
 }
 """Names of the cases and the modules whose ``measure(repeats)`` returns a Result."""
 

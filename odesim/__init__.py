@@ -61,12 +61,15 @@ if TYPE_CHECKING:
     from odesim.schedules import group_schedule as group_schedule
     from odesim.searching import EscapeTimes as EscapeTimes
     from odesim.searching import search_phase as search_phase
+    from odesim.sgd.alone import NeuronChain as NeuronChain
     from odesim.sgd.chain import Chain as Chain
     from odesim.sgd.full import SGD as SGD
     from odesim.sgd.layerwise import Layerwise as Layerwise
     from odesim.staircase import merged_staircase as merged_staircase
     from odesim.stationary import Saddle as Saddle
     from odesim.stationary import saddle as saddle
+    from odesim.survival import EscapeSteps as EscapeSteps
+    from odesim.survival import escape_steps as escape_steps
     from odesim.symmetry import stuck as stuck
     from odesim.targets.series import Target as Target
     from odesim.training import Phase as Phase
@@ -109,11 +112,13 @@ _ROOMS = {
     "runner": ("run",),
     "schedules": ("group_schedule",),
     "searching": ("EscapeTimes", "search_phase"),
+    "sgd.alone": ("NeuronChain",),
     "sgd.chain": ("Chain",),
     "sgd.full": ("SGD",),
     "sgd.layerwise": ("Layerwise",),
     "staircase": ("merged_staircase",),
     "stationary": ("Saddle", "saddle"),
+    "survival": ("EscapeSteps", "escape_steps"),
     "symmetry": ("stuck",),
     "targets.series": ("Target",),
     "training": ("Phase", "Training", "TwoRadii"),

@@ -167,6 +167,17 @@ def load_few(typing, array, index):
 
 
 @intrinsic
+def load_single(typing, array, index):
+    """The same of a float32 array, as float64."""
+
+    def code(context, builder, sig, args):
+        place = _place(context, builder, sig, args, PackType(WIDTH, types.float32))
+        return builder.fpext(builder.load(place, align=4), DOUBLES)
+
+    return pack(array, index), code
+
+
+@intrinsic
 def store(typing, array, index, value):
     """store(x, (i, …, lane), a): write a pack, short or long, there."""
 

@@ -141,7 +141,14 @@ def checkpoint_at(path: files.PathLike, every: Any, resume: bool, parts: Any, se
 
 
 def fingerprint(
-    dynamics: Any, target: Any, network: Any, training: Any, steps: Any, seeds: int, rng: np.random.SeedSequence
+    dynamics: Any,
+    target: Any,
+    network: Any,
+    training: Any,
+    steps: Any,
+    seeds: int,
+    rng: np.random.SeedSequence,
+    events: Sequence[Any] = (),
 ) -> dict[str, str]:
     """Return a hash of each part of an experiment that its bits depend on; kernels of another version count too.
 
@@ -159,7 +166,7 @@ def fingerprint(
             type(dynamics).__name__,
             *[(name, value) for name, value in options.items() if name not in CHANGE_NO_BITS],
         ),
-        "run": (steps, seeds, rng.generate_state(8)),
+        "run": (steps, seeds, rng.generate_state(8), *events),
         "versions": (odesim.__version__, source_stamp()),
     }
     return {name: _digest(value) for name, value in values.items()}
@@ -180,7 +187,7 @@ def _difference(part: str, there: Any, here: Any) -> str:
             return f"{part}.{name} was {other!r} and is now {value!r}"
     return {
         "network": "the weights that the network starts from differ",
-        "run": "the recorded steps or the seed differ",
+        "run": "the recorded steps, the events or the seed differ",
         "versions": "odesim's kernels have changed since",
     }.get(part, f"the {part} differs")
 

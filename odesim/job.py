@@ -46,6 +46,8 @@ class Job:
     checkpoint : Checkpoint, optional
         Where to keep the runs, and whether to go on from there; None for a dynamics that does not say
         ``keeps_checkpoints = True``.
+    first : int
+        Number of the first data stream.
     """
 
     target: Target | TeacherTarget
@@ -58,6 +60,7 @@ class Job:
     stop: threading.Event = field(default_factory=threading.Event)
     events: tuple[Event, ...] = ()
     checkpoint: Checkpoint | None = None
+    first: int = 0
 
     @property
     def time(self) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from odesim.files import PathLike
 from odesim.integrate.grids import step_grid, steps_at
 from odesim.job import Dynamics, Job
 from odesim.network import Network
+from odesim.reduction import simulate_reduced
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
 from odesim.training import Training
@@ -48,6 +49,7 @@ def run(
     checkpoint: PathLike | None = None,
     checkpoint_every: float = 2.0,
     resume: bool = False,
+    reduce: bool = False,
 ) -> Trajectory:
     """Run a dynamics from the network's start, or a flow from several, and record it on an output grid.
 
@@ -85,6 +87,12 @@ def run(
         Whether to go on from ``checkpoint`` if there is one; the numbers are then, bit for bit, those of a run
         that was never stopped (on the same kind of processor, with the same software). Without it a file that is
         there is overwritten.
+    reduce : bool
+        Whether to keep of each of many runs only its first and its last row and when its ``events`` happened, so that
+        memory does not grow with ``points``. The rows of 256 runs at a time are looked at and dropped: events of a
+        dynamics that finds none itself are looked for in them, the quantity being linear in ln(step) from one to the
+        next. ``events["early_end"]`` is the time of the last row of a run that ended early. A checkpoint then holds
+        the parts that are complete.
 
     Returns
     -------
@@ -108,19 +116,25 @@ def run(
     networks = starts_of(network)
     _check_fit(target, networks[0])
     watched = checked(events)
-    if watched and not getattr(dynamics, "finds_events", False):
+    if watched and not (reduce or getattr(dynamics, "finds_events", False)):
         raise checks.InputError(
             f"{type(dynamics).__name__} finds no events between its outputs; leave run.events out and look for the "
-            "level in the recorded rows, or take a flow"
+            "level in the recorded rows, give reduce=True, which looks in rows that it then drops, or take a flow"
         )
     job = Job(target, networks[0], training, grid, count, streams.seed_sequence(rng), events=watched)
     settings = _settings(dynamics, job, networks, "times" if steps is None else spacing)
+    settings["run"] |= {"reduce": True} if reduce else {}
     kept = _checkpoint(dynamics, job, settings, checkpoint, checkpoint_every, resume)
     with _Bar(type(dynamics).__name__, progress) as bar:
         job = dataclasses.replace(job, progress=bar, checkpoint=kept)
         single = isinstance(network, Network)
         with memory.named("the run", "lower network.width, network.dim, run.points or run.seeds"):
-            trajectory = dynamics.simulate(job) if single else simulate_all(dynamics, job, networks)
+            if reduce:
+                trajectory = simulate_reduced(dynamics, job)
+            elif single:
+                trajectory = dynamics.simulate(job)
+            else:
+                trajectory = simulate_all(dynamics, job, networks)
     return dataclasses.replace(
         trajectory,
         settings=settings,
@@ -201,7 +215,8 @@ def _checkpoint(
             f"{type(dynamics).__name__} keeps no checkpoints, being quick to run again; leave run.checkpoint "
             "(--checkpoint) out, or take a dynamics that trains weights, such as SGD"
         )
-    parts = fingerprint(dynamics, job.target, job.network, job.training, job.steps, job.seeds, job.rng)
+    watched = (*job.events, *(("reduce",) if settings["run"].get("reduce") else ()))
+    parts = fingerprint(dynamics, job.target, job.network, job.training, job.steps, job.seeds, job.rng, watched)
     return checkpoint_at(path, every, resume, parts, {**settings, "versions": {"odesim": versions()["odesim"]}})
 
 

@@ -78,6 +78,14 @@ CHAIN_LENGTHS = "test_chain_kernels.py::test_lengths_are_those_of_the_full_rejec
 RADII = "test_chain.py::test_two_radii_are_those_of_the_literal_steps_releases_included[60-0.0]"
 RESUMED = "test_checkpoints.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits"
 
+ALONE_DRAWS = "test_alone.py::test_draws_are_those_of_the_counters"
+ALONE_AGAIN = "test_alone.py::test_rejected_candidates_are_drawn_again"
+ALONE_STEP = "test_alone.py::test_every_step_is_that_of_the_twin[free]"
+ALONE_BATCH = "test_alone.py::test_every_step_is_that_of_the_twin[sphere in batches]"
+ALONE_RADII = "test_alone.py::test_every_step_is_that_of_the_twin[radii]"
+ALONE_SAM = "test_alone.py::test_every_step_is_that_of_the_twin[sam on the sphere]"
+SURVIVAL = "test_survival.py::test_quantiles_intervals_and_survival_are_those_by_hand"
+
 MUTANTS = [
     # ---- right-hand sides as functions, and saddles
     Mutant("flows/plain.py", "R[:] = 0.5 * (R + R.T)", "R[:] = R", TEXTBOOK, "R need not be symmetric"),
@@ -1466,8 +1474,8 @@ MUTANTS = [
     ),
     Mutant(
         "checkpoints.py",
-        "(steps, seeds, rng.generate_state(8))",
-        "(steps, seeds)",
+        "(steps, seeds, rng.generate_state(8), ",
+        "(steps, seeds, ",
         "test_checkpoints.py::test_fingerprints_tell_functions_and_geometries_apart_and_nothing_else",
         "another seed taken for the same",
     ),
@@ -1771,5 +1779,77 @@ MUTANTS = [
         "rng.chisquare(freedom - 0 * np.arange(columns))",
         "test_network.py::test_residuals_alone_have_the_law_of_those_of_weights[5]",
         "all lengths of the same degrees of freedom",
+    ),
+    # ---- neurons that are alone, escape steps, reduced runs
+    Mutant(
+        "sgd/_alone_draws.py", "room - 1, rows + 1", "room, rows + 1", ALONE_DRAWS, "one degree of freedom too many"
+    ),
+    Mutant("sgd/_alone_draws.py", "twice * v * v * v", "twice * v * v", ALONE_DRAWS, "v squared for v cubed"),
+    Mutant("sgd/_alone_draws.py", "attempt += 2", "attempt += 0", ALONE_AGAIN, "all attempts are the same"),
+    Mutant(
+        "sgd/_alone_draws.py",
+        "U(U(number) + U(call))",
+        "U(U(group[0]) + U(call))",
+        ALONE_DRAWS,
+        "all at one lane's step",
+    ),
+    Mutant("sgd/_alone_labels.py", "(k - 1.0) * before", "k * before", ALONE_STEP, "He_k with the wrong factor"),
+    Mutant("sgd/_alone_step.py", "fma(-held, held,", "fma(held, held,", ALONE_SAM, "room of the inner step"),
+    Mutant(
+        "sgd/_alone_step.py",
+        "outside = root(sum_cc)",
+        "outside = sum_c",
+        ALONE_BATCH,
+        "samples of a batch alike outside",
+    ),
+    Mutant(
+        "sgd/_alone_step.py",
+        "rest = choose(kept, fma(m, m, rest), rest)",
+        "rest = fma(m, m, rest)",
+        ALONE_RADII,
+        "released",
+    ),
+    Mutant(
+        "sgd/_alone_events.py",
+        "lanes.when[e, lane] < 0",
+        "lanes.when[e, lane] < 10**9",
+        "test_alone_runs.py::test_events_are_found_at_the_first_step_that_crosses",
+        "the last crossing for the first",
+    ),
+    Mutant(
+        "sgd/_alone.py",
+        "lanes.base[lane] += size",
+        "lanes.base[lane] += size - 4",
+        "test_alone.py::test_every_step_is_that_of_the_twin[free]",
+        "a group of samples seen twice",
+    ),
+    Mutant(
+        "sgd/replicas.py",
+        "(rows | state).items()",
+        "rows.items()",
+        "test_alone_runs.py::test_stopped_and_resumed_again_and_again_gives_the_same_bits[everything]",
+        "a checkpoint forgets the lanes",
+    ),
+    Mutant(
+        "survival.py",
+        "self.steps, ~self.escaped)",
+        "self.steps, self.escaped)",
+        SURVIVAL,
+        "censored and escaped exchanged",
+    ),
+    Mutant("survival.py", "1.0 - q + 1e-12", "q + 1e-12", SURVIVAL, "the quantile from the other side"),
+    Mutant(
+        "reduction.py",
+        "first=job.first + first",
+        "first=job.first",
+        "test_reduction.py::test_ends_and_events_are_those_of_the_whole_run_whatever_the_parts[sgd]",
+        "every part runs the same data seeds",
+    ),
+    Mutant(
+        "reduction.py",
+        "np.where(beyond, 1.0, ahead)",
+        "ahead",
+        "test_reduction.py::test_events_lie_between_the_rows_that_they_separate",
+        "what starts beyond the level counts",
     ),
 ]

@@ -72,6 +72,8 @@ def test_the_file_has_its_schema(quick):
         ("thousand-neurons", "scipy-tuned"),
         ("saad-solla", "scipy"),
         ("import", "numpy"),
+        ("chain-one-neuron", "numpy"),
+        ("chain-one-neuron", "python"),
     }
     expected |= {("overlap-rhs-64", "plain"), ("overlap-rhs-64", "floor")}
     expected |= {(f"chain-joint-{N}", "promise") for N in (8, 32)} | {("chain-flat", "d=100")}

@@ -16,9 +16,9 @@ ROOMS = [
     "activations", "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative",
     "leaps", "predictions", "dossier", "network", "own_weights", "training", "schedules", "trajectory", "events",
     "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "resolve", "rebuild", "ridge_fit",
-    "spectrum", "stationary", "escapes", "outlook", "forecast", "runner", "passages", "_searching", "searching",
-    "alignment", "network_series", "observables", "plateaus", "comparison", "simulation", "readers", "specs", "config",
-    "experiment", "plotting", "flags", "cli", "__main__",
+    "spectrum", "stationary", "escapes", "outlook", "forecast", "passages", "reduction", "runner", "survival",
+    "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "comparison", "simulation",
+    "readers", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

@@ -26,7 +26,7 @@ def constants_of(job: Job, index: int) -> tuple[Any, ...]:
 
 def seed_of(job: Job, index: int) -> np.uint64:
     """Return the key of one run's samples."""
-    return seeds.child(job.rng, seeds.DATA, index).generate_state(1, np.uint64)[0]
+    return seeds.child(job.rng, seeds.DATA, job.first + index).generate_state(1, np.uint64)[0]
 
 
 def shared_of(job: Job) -> tuple[Any, ...]:

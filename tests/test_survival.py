@@ -1,0 +1,153 @@
+"""Escape steps with censoring: Kaplan and Meier by hand, intervals and their coverage, which runs count as what."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import odesim as od
+from odesim import EscapeSteps, InputError, NeuronChain, Status, Target, Training, Trajectory, escape_steps
+
+
+def by_hand(steps, escaped):
+    """(step, surviving share, Greenwood's Σ d/(n(n − d))) at every escape, counted as in the textbook."""
+    rows, share, total = [], 1.0, 0.0
+    for step in sorted({s for s, e in zip(steps, escaped, strict=True) if e}):
+        at_risk = sum(s >= step for s in steps)
+        deaths = sum(s == step and e for s, e in zip(steps, escaped, strict=True))
+        share *= 1 - deaths / at_risk
+        total += deaths / (at_risk * (at_risk - deaths)) if at_risk > deaths else math.inf
+        rows.append((step, share, total))
+    return rows
+
+
+def quantile_by_hand(rows, q):
+    return next((float(step) for step, share, _ in rows if share <= 1 - q + 1e-12), None)
+
+
+def interval_by_hand(rows, q, z):
+    """The steps at which S^exp(± z √Greenwood / ln S) first falls to 1 − q."""
+    ends = [None, None]
+    for step, share, total in rows:
+        if 0 < share < 1:
+            width = z * math.sqrt(total) / abs(math.log(share))
+            for side, sign in enumerate((1, -1)):
+                if ends[side] is None and share ** math.exp(sign * width) <= 1 - q + 1e-12:
+                    ends[side] = float(step)
+    return tuple(ends)
+
+
+SAMPLES = st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=25)
+
+
+@given(SAMPLES, st.sampled_from([0.1, 0.25, 0.5, 0.8]))
+def test_quantiles_intervals_and_survival_are_those_by_hand(sample, q):
+    steps, escaped = (np.array(column) for column in zip(*sample, strict=True))
+    found, rows = EscapeSteps(steps.astype(float), escaped), by_hand(steps.tolist(), escaped.tolist())
+    assert found.censored == (~escaped).sum()
+    assert found.quantile(q) == quantile_by_hand(rows, q)
+    assert found.median == quantile_by_hand(rows, 0.5)
+    low, high = found.interval(q)
+    assert (low, high) == interval_by_hand(rows, q, 1.959963984540054)
+    for step in (0, 3.5, 6, 12, 20):
+        share = next((s for t, s, _ in reversed(rows) if t <= step), 1.0)
+        assert found.survival(step) == pytest.approx(share, abs=1e-12)
+
+
+def test_the_textbook_example():
+    # Freireich et al. 1963, 6-MP arm (weeks of remission): median 23, its 95 % interval on the log-log scale from 13
+    steps = [6, 6, 6, 6, 7, 9, 10, 10, 11, 13, 16, 17, 19, 20, 22, 23, 25, 32, 32, 34, 35]
+    seen = [1, 1, 1, 0, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0]
+    found = EscapeSteps(np.array(steps, float), np.array(seen, bool))
+    assert found.median == 23
+    assert found.interval() == (13.0, None)
+    assert found.survival([6, 10, 23]) == pytest.approx([0.857, 0.753, 0.448], abs=5e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("censoring", [0.2, 0.9, 3.0])
+def test_the_interval_covers_the_median_as_often_as_it_says(censoring):
+    rng, hits, count = np.random.default_rng(1), 0, 2000
+    for _ in range(count):
+        times = rng.exponential(1 / math.log(2), 60)
+        ends = np.minimum(3.0, rng.exponential(1 / censoring, 60))
+        low, high = EscapeSteps(np.minimum(times, ends), times <= ends).interval()
+        hits += (low is None or low <= 1.0) and (high is None or high >= 1.0)
+    assert hits / count == pytest.approx(0.95, abs=0.02)
+
+
+def trajectory_of(risk, status=None, events=None, steps=(0, 10, 100)):
+    risk = np.asarray(risk, float)
+    m = np.where(np.isnan(risk), np.nan, 0.0)[..., None, None]
+    return Trajectory(
+        np.array(steps), 0.1 * np.array(steps), risk, m, m[..., 0],
+        status=np.zeros(risk.shape[:-1], int) if status is None else np.array(status), events=events or {},
+    )  # fmt: skip
+
+
+def test_runs_without_an_escape_are_censored_where_they_were_last_seen():
+    found = escape_steps(
+        trajectory_of([[1, 0.9, 0.1], [1, 0.9, 0.8], [1, 0.9, np.nan]], [0, 0, Status.DIVERGED]), level=0.5
+    )
+    assert found.escaped.tolist() == [True, False, False]
+    assert found.steps == pytest.approx([10 ** (1 + 0.5), 100, 10])
+    assert found.censored == 2
+    assert escape_steps(trajectory_of([1, 1, 0.1]), level=0.55).steps == pytest.approx([10**1.5])
+    assert escape_steps(trajectory_of([1, 1, 1]), level=2.0).steps == [0]
+
+
+def test_of_several_events_the_first_counts_and_a_terminal_one_ends_the_watch():
+    events = {"up": np.array([0.5, np.nan, np.nan, 3.0]), "down": np.array([2.0, 7.0, np.nan, np.nan])}
+    status = [Status.EVENT, Status.EVENT, 0, Status.EVENT]
+    one = trajectory_of(np.full((4, 3), 1.0), status, events)
+    assert escape_steps(one, event=["up", "down"]).steps == pytest.approx([5, 70, 100, 30])
+    assert escape_steps(one, event=["up", "down"]).escaped.tolist() == [True, True, False, True]
+    gone = trajectory_of([[1, np.nan, np.nan]] * 4, status, events | {"early_end": np.array([0.5, 7.0, np.nan, 3.0])})
+    only = escape_steps(gone, event="up")
+    assert only.escaped.tolist() == [True, False, False, True]
+    assert only.steps == pytest.approx([5, 70, 0, 30])
+
+
+def test_steps_of_events_follow_the_schedule():
+    target = Target.parse("z1")
+    network = od.Network.from_overlaps([[0.1]], [[1.0]], [1.0], dim=50)
+    training = Training(
+        eta=0.05, loss="correlation", schedule=(od.Phase(until=3), od.Phase(rate=0.3)), geometry="sphere"
+    )
+    events = [od.overlap_above(0, 0, 0.4, terminal=True)]
+    grid = od.run(
+        NeuronChain(), target, network, training, steps=200, points=201, spacing="linear", seeds=30, events=events
+    )
+    found = escape_steps(grid, event="overlap_0_0_above_0_4")
+    assert found.escaped.all()
+    for run, step in enumerate(found.steps):
+        assert step == int(step)
+        assert grid.m[run, int(step), 0, 0] >= 0.4 > grid.m[run, int(step) - 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "exactly one"), ({"level": 0.5, "event": "up"}, "exactly one"), ({"event": "up"}, "'up' is not in"),
+        ({"level": np.nan}, "level"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        escape_steps(trajectory_of([1, 1, 1]), **arguments)
+
+
+@pytest.mark.parametrize("q", [0, 1, -0.2, np.nan])
+def test_shares_lie_inside(q):
+    found = EscapeSteps(np.ones(3), np.ones(3, bool))
+    for call in (found.quantile, found.interval, lambda q: found.interval(confidence=q)):
+        with pytest.raises(InputError):
+            call(q)
+
+
+def test_without_any_escape_nothing_is_known():
+    found = EscapeSteps(np.ones(3), np.zeros(3, bool))
+    assert (found.median, found.interval(), found.censored) == (None, (None, None), 3)
+    assert found.survival([0, 5]).tolist() == [1, 1]
