@@ -11,7 +11,7 @@ from odesim import memory
 from odesim.checks import InputError
 from odesim.network import Network
 from odesim.runner import run
-from odesim.sgd import chain, full
+from odesim.sgd import chain, handed
 from odesim.sgd.chain import Chain
 from odesim.targets.series import Target
 from odesim.training import Phase, Training, TwoRadii
@@ -74,7 +74,7 @@ def test_divergence_is_found_at_its_step_and_the_others_go_on(loss):
     training = Training(eta=0.07 if loss == "square" else 0.25, loss=loss)
     steps = np.arange(0, 121, 3)
     job = make_job(steps, 20, width=6, dim=12, activation="relu", training=training)
-    bound = full.BLOW_UP * full._scale(job.network, job.target)
+    bound = handed.BLOW_UP * full._scale(job.network, job.target)
     got = Chain().simulate(job)
     ended = np.flatnonzero(got.status)
     assert ended.size > 0
@@ -133,12 +133,14 @@ def test_boolean_data_and_starts_without_length_are_refused():
 
 
 def test_memory_that_does_not_suffice_is_refused_before_it_is_asked_for(monkeypatch):
+    many = make_job([0, 4, 8], 100_000)
+    wide = make_job([0, 4, 8], dim=10**6, training=Training(eta=1e-7, batch=5000))
     monkeypatch.setattr(memory, "physical_memory", lambda: 10**7)
     message = r"network\.width=4 with training\.batch=1, 100000 seeds and 3 points needs .*, above 50%"
     with pytest.raises(InputError, match=message):
-        Chain().simulate(make_job([0, 4, 8], 100_000))
+        Chain().simulate(many)
     with pytest.raises(InputError, match=r"training\.batch=5000"):
-        Chain().simulate(make_job([0, 4, 8], dim=10**6, training=Training(eta=1e-7, batch=5000)))
+        Chain().simulate(wide)
 
 
 def test_a_billion_dimensions_start_from_overlaps_alone():
