@@ -72,6 +72,9 @@ RUNS = """
         for target in (gaussian, boolean):
             odesim.run(one, target, signs, rule, steps=8, points=3)
     odesim.run(odesim.SGD(test_samples=4), gaussian, signs, free, steps=8, points=3)
+    alone = odesim.Training(eta=0.01, eta_a=0.0, loss="correlation")
+    for one, training in ((odesim.Chain(), free), (odesim.NeuronChain(), alone)):
+        odesim.run(one, gaussian, signs, training, steps=8, points=3)
     rock4()
     print(json.dumps({"seconds": time.process_time(), "counts": counts()}))
 """

@@ -74,7 +74,7 @@ def test_divergence_is_found_at_its_step_and_the_others_go_on(loss):
     training = Training(eta=0.07 if loss == "square" else 0.25, loss=loss)
     steps = np.arange(0, 121, 3)
     job = make_job(steps, 20, width=6, dim=12, activation="relu", training=training)
-    bound = handed.BLOW_UP * full._scale(job.network, job.target)
+    bound = handed.BLOW_UP * handed.size_of(job.network, job.target)
     got = Chain().simulate(job)
     ended = np.flatnonzero(got.status)
     assert ended.size > 0

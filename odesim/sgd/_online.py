@@ -12,7 +12,7 @@ from odesim.sgd._sweep import gram, lay, samples_for, sweep
 RENEWAL = 16
 """Groups between two corrections of what rounding has done to lengths on the sphere, counted from step 0.
 
-A length that is off by ε is off by ε Π(1 − 2γλ) some steps later, which may grow.
+A squared length that is off by ε is off by ε Π (1 − γλ)²/‖·‖² some steps later, which may grow.
 """
 
 
