@@ -1233,7 +1233,11 @@ MUTANTS = [
     Mutant("sgd/_full.py", "c[j] /= scale[j]", "c[j] /= 1.0", EVERYTHING, "updates not divided by the scale of W"),
     Mutant("sgd/_full.py", "w[i] *= factor", "w[i] *= 1.0", EVERYTHING, "scale of W forgotten where it is renewed"),
     Mutant(
-        "sgd/_steps.py", "feedback * f", "f", EVERYTHING + "[correlation-plain-boolean]", "f in the correlation loss"
+        "sgd/_steps.py",
+        "rule.feedback * f",
+        "f",
+        EVERYTHING + "[correlation-plain-boolean]",
+        "f in the correlation loss",
     ),
     Mutant("sgd/handed.py", "1 - row.w * row.decay_w", "1 - row.decay_w", EVERYTHING, "decay without its step size"),
     Mutant("sgd/full.py", "np.outer(scale, scale)", "scale[:, None]", EVERYTHING, "scale of W once in Q"),
