@@ -8,6 +8,7 @@ import numpy as np
 
 from odesim.plateaus import Plateau, PlateauRule, find_plateaus
 from odesim.plotting.figures import (
+    CHAIN_COLOUR,
     FLOW_COLOUR,
     INK,
     RUNS_COLOUR,
@@ -77,6 +78,19 @@ def draw_risk(ax: Axes, trajectory: Trajectory) -> None:
         if (error := trajectory.risk_se) is not None:
             low, high = trajectory.risk - error, trajectory.risk + error
             ax.fill_between(trajectory.steps, low, high, color=FLOW_COLOUR, alpha=0.25, lw=0, label="standard error")
+
+
+def draw_chain(ax: Axes, chain: Trajectory) -> None:
+    """Draw the chain's median risk, with thin lines along its quartiles, over the bands of SGD's runs."""
+    q25, median, q75 = chain.quantile("risk", [0.25, 0.5, 0.75])[:, 1:]
+    x = chain.steps[1:]
+    ax.plot(
+        x, median, color=CHAIN_COLOUR, lw=1.8, ls=(0, (1, 1)), label=f"chain, median of {chain.seeds} runs", zorder=6
+    )
+    ax.fill_between(x, q25, q75, color=CHAIN_COLOUR, alpha=0.15, lw=0)
+    for k, edge in enumerate((q25, q75)):
+        name = None if k or chain.seeds == 1 else "25–75 % of the chain's runs"
+        ax.plot(x, edge, color=CHAIN_COLOUR, lw=0.8, label=name, zorder=6)
 
 
 def draw_levels(ax: Axes, path: LeapPath) -> None:
