@@ -43,9 +43,8 @@ def plot_comparison(c: Comparison, ax: Axes | None = None) -> Axes:
         lower.axvspan(max(flat.start_step, 0.5), flat.end_step, color=INK, alpha=0.09, lw=0, zorder=0)
     finish_overlaps(lower, c.ode, c.sgd)
     step_axis(lower, c.ode, c.sgd)
-    upper.figure.suptitle(
-        title(c.ode.settings, "ODE over SGD" if c.chain is None else "ODE and chain over SGD"), fontsize=11, y=0.993
-    )
+    what = "ODE over SGD" if c.chain is None else "ODE and chain over SGD"
+    upper.figure.suptitle(title(c.ode.settings, what), fontsize=11, y=0.993)
     return upper
 
 

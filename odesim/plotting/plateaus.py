@@ -138,6 +138,9 @@ def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None, head
         _name_levels(ax, path)
     tidy(ax)
     time_axis(ax, trajectories[0])
+    if len(trajectories) > 2:  # a long legend: only early and low there is always room, above the strip
+        legend(ax, loc="lower left", bbox_to_anchor=(0.0, 0.03))
+        return
     # a risk that falls leaves the upper corner free, one that does not the middle
     falls = min(_last(one) for one in trajectories) < top / 2
     legend(ax, loc="upper right" if falls else "center left")
