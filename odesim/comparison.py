@@ -98,7 +98,7 @@ class Comparison:
     def summary(self) -> dict[str, Any]:
         """Return the findings as JSON values (None for what is unknown or never happens)."""
         found = {
-            "plateaus": {who: [asdict(one) for one in found] for who, found in self.plateaus.items()},
+            "plateaus": {who: [asdict(one) for one in flats] for who, flats in self.plateaus.items()},
             "escape_steps": self.escape_steps,
             "floor": self.floor if np.isfinite(self.floor) else None,
             "noise_gauge": self.noise_gauge,
@@ -225,7 +225,7 @@ def _target_of(ode: Trajectory) -> Target:
 
 
 def _plateau_lines(c: Comparison) -> list[str]:
-    """Table of the plateaus of both."""
+    """Table of the plateaus of each."""
     lines = [f"{'plateaus':<15} {'level':>7}  {'steps':<23} {'flow time':<17} predicted level"]
     for who, found in c.plateaus.items():
         name = NAMES[who]

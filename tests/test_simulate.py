@@ -164,7 +164,7 @@ def test_help_names_the_dynamics(capsys):
     text = " ".join(capsys.readouterr().out.split())
     for part in (
         "--dynamics NAME",
-        "overlap or correlation or mean_field or sgd or chain",
+        "overlap or correlation or mean_field or sgd or layerwise or chain",
         "--batch BATCH",
         "two_radii:r,delta",
     ):
