@@ -1,4 +1,4 @@
-"""Comparison: one flow against an ensemble of SGD runs, by distance, plateaus and escape times."""
+"""Comparison: one flow against SGD runs, and the exact chain, by distance, plateaus and escape times."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim.checks import InputError
+from odesim.distances import distance
+from odesim.gauges import noise_gauges
 from odesim.passages import censored_quantile, first_passage
 from odesim.plateaus import Plateau, PlateauRule, find_plateaus
 from odesim.trajectory import Trajectory
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from odesim.targets.series import Target
 
 Floats = NDArray[np.float64]
-RESOLVED = 1e-3
-"""Share of a quantity's range above which a standard error is used as a unit."""
+NAMES = {"ode": "ODE", "sgd": "SGD median", "chain": "chain's median"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +36,13 @@ class Comparison:
     path : LeapPath
         The predictions.
     plateaus : dict
-        ``{"ode": [Plateau, ...], "sgd": [Plateau, ...]}``, SGD's from the pointwise median of its runs.
+        ``{"ode": [Plateau, ...], "sgd": [Plateau, ...]}``, SGD's from the pointwise median of its runs; with a chain
+        also ``"chain"``, likewise.
     escape_steps : list of dict
         One a predicted escape: ``level`` that is left, ``terms`` learned by it, ``ode`` (steps, or None if
         it never happens) and ``sgd`` = ``{"median", "q25", "q75", "censored"}`` over the runs, where a run
-        that never escapes counts as later than all that do; a quantile that falls on it is None.
+        that never escapes counts as later than all that do; a quantile that falls on it is None. With a chain
+        also ``chain``, as ``sgd``.
     floor : float
         The ODE's last finite risk.
     noise_gauge : float or None
@@ -48,7 +51,12 @@ class Comparison:
         The same up to each escape.
     distance : dict
         ``sup``, ``mean``, ``sup_se``, ``mean_se`` of the risk, and ``overlaps`` with the same four
-        (see `distance`).
+        (see `distances.distance`).
+    chain : Trajectory or None
+        The exact chain's runs.
+    chain_distance : dict or None
+        ``{"ode": {...}, "sgd": {...}}``: the distance of the ODE, and of SGD's mean, to the chain's mean, each as
+        ``distance``, in standard errors of the difference.
     """
 
     ode: Trajectory
@@ -60,6 +68,8 @@ class Comparison:
     noise_gauge: float | None
     noise_gauge_by_escape: list[float | None]
     distance: dict[str, Any]
+    chain: Trajectory | None = None
+    chain_distance: dict[str, Any] | None = None
 
     @property
     def noise_sentence(self) -> str:
@@ -68,20 +78,34 @@ class Comparison:
             return ""
         return (
             f"Noise gauge {self.noise_gauge:.2g} is above 1: by the last escape, or the end, SGD's noise has given "
-            "the overlaps more than they started with, so escape times differ from run to run and from the ODE; "
-            "compare medians, or take a smaller eta."
+            "the overlaps more than they started with, so the ODE is not expected to give the mean curve, and escape "
+            f"times differ from run to run and from the ODE; {self._instead}."
+        )
+
+    @property
+    def _instead(self) -> str:
+        """What to look at where the ODE does not give the mean curve: the chain's spread, if there is a chain."""
+        gauges = zip(self.escape_steps, self.noise_gauge_by_escape, strict=True)
+        noisy = [one for one, gauge in gauges if gauge is not None and gauge > 1]
+        if self.chain is None or not noisy:
+            return "compare medians, or take a smaller eta"
+        by, terms = noisy[-1]["chain"], " + ".join(noisy[-1]["terms"])
+        return (
+            f"the chain's runs learn {terms} at step {_whole(by['median'])} (quartiles {_quartiles(by)}, never in "
+            f"{by['censored']} of {self.chain.seeds})"
         )
 
     def summary(self) -> dict[str, Any]:
         """Return the findings as JSON values (None for what is unknown or never happens)."""
-        return {
-            "plateaus": {who: [asdict(one) for one in found] for who, found in self.plateaus.items()},
+        found = {
+            "plateaus": {who: [asdict(one) for one in flats] for who, flats in self.plateaus.items()},
             "escape_steps": self.escape_steps,
             "floor": self.floor if np.isfinite(self.floor) else None,
             "noise_gauge": self.noise_gauge,
             "noise_gauge_by_escape": self.noise_gauge_by_escape,
             "distance": self.distance,
         }
+        return found if self.chain is None else found | {"chain_distance": self.chain_distance}
 
     def __str__(self) -> str:
         return self.text()
@@ -91,9 +115,10 @@ class Comparison:
         levels = " -> ".join(f"{level:.4g}" for level in self.path.plateau_levels)
         head = f"predicted levels of the risk: {levels}"
         lines = [head, "", *_plateau_lines(self), "", *_escape_lines(self)]
-        gaps = [self.distance, self.distance["overlaps"]]
-        risk, overlaps = (f"sup {_short(gap['sup'])}, mean {_short(gap['mean'])}" for gap in gaps)
-        lines += ["", f"|ODE - mean of SGD|: risk {risk}; overlaps {overlaps}"]
+        lines += ["", f"|ODE - mean of SGD|: {_gap_text(self.distance)}"]
+        if self.chain_distance is not None:
+            lines += [f"|ODE - mean of the chain|: {_gap_text(self.chain_distance['ode'])}"]
+            lines += [f"|mean of SGD - mean of the chain|: {_gap_text(self.chain_distance['sgd'], errors=True)}"]
         lines += [f"risk of the ODE at the end: {self.floor:.4g}"]
         return "\n".join([*lines, self.noise_sentence] if self.noise_sentence else lines)
 
@@ -103,6 +128,7 @@ def compare(
     sgd: Trajectory,
     path: LeapPath | None = None,
     *,
+    chain: Trajectory | None = None,
     target: Target | None = None,
     rule: PlateauRule | None = None,
 ) -> Comparison:
@@ -116,6 +142,8 @@ def compare(
         An ensemble; a single run is an ensemble of one.
     path : LeapPath, optional
         The predictions; by default those of ``target``.
+    chain : Trajectory, optional
+        Runs of the exact `Chain` from the same start: the law of SGD, to which both are then compared.
     target : Target, optional
         By default the one that ``ode.settings["target"]`` names.
     rule : PlateauRule, optional
@@ -124,7 +152,7 @@ def compare(
     Raises
     ------
     InputError
-        If ``ode`` is an ensemble, the two share no steps or differ in width or coordinates, or no target is
+        If ``ode`` is an ensemble, two of them share no steps or differ in width or coordinates, or no target is
         known.
     """
     if ode.ensemble:
@@ -133,106 +161,55 @@ def compare(
         from odesim.complexity import leap_path
 
         path = leap_path(target if target is not None else _target_of(ode))
-    passages = [_passages(ode, sgd, middle) for middle in _midpoints(path.plateau_levels)]
-    gauges = noise_gauges(ode, [by_ode for by_ode, _ in passages])
+    runs = {"ode": ode, "sgd": sgd} | ({} if chain is None else {"chain": chain})
+    passages = [_passages(runs, middle) for middle in _midpoints(path.plateau_levels)]
+    gauges = noise_gauges(ode, [float(by["ode"][0]) for by in passages])
     return Comparison(
         ode=ode,
         sgd=sgd,
         path=path,
-        plateaus={"ode": find_plateaus(ode, path, rule=rule), "sgd": find_plateaus(sgd, path, rule=rule)},
-        escape_steps=[_escape(path, i, *both) for i, both in enumerate(passages)],
+        plateaus={name: find_plateaus(run, path, rule=rule) for name, run in runs.items()},
+        escape_steps=[_escape(path, i, by) for i, by in enumerate(passages)],
         floor=float(ode.risk[np.isfinite(ode.risk)][-1]) if np.isfinite(ode.risk).any() else float("nan"),
         noise_gauge=gauges[-1],
         noise_gauge_by_escape=gauges[: len(passages)],
         distance=distance(ode, sgd),
+        chain=chain,
+        chain_distance=None if chain is None else _to_chain(ode, sgd, chain),
     )
 
 
-def noise_gauges(ode: Trajectory, until: list[float]) -> list[float | None]:
-    """Largest noise gauge over the neurons up to each of these steps, and up to the last of them.
-
-    ν_j = ∫ (eta d) Γ_jj dt, of the integrator where the flow has it and else by the trapezoid rule on the output
-    grid, is what SGD's noise adds to a squared overlap, in units of its start size 1/d: where ν is not far below 1,
-    the escape from a saddle of leap 2 or more is random. An escape that never happens counts up to the end.
-
-    Returns
-    -------
-    list
-        One for each entry of ``until`` and one more for them all; None if the flow recorded no noise rate.
-    """
-    ends = [*until, max(until, default=np.inf)]
-    if ode.noise_rate is None:
-        return [None] * len(ends)
-    known = np.isfinite(ode.noise_rate).all(axis=1)
-    time, rate = ode.time[known], ode.noise_rate[known]
-    if time.size == 0:
-        return [None] * len(ends)
-    if ode.noise_gauge is not None:
-        nu = ode.noise_gauge[known]
-    else:
-        pieces = np.diff(time)[:, None] * (rate[1:] + rate[:-1]) / 2
-        nu = np.concatenate([np.zeros((1, rate.shape[1])), np.cumsum(pieces, axis=0)])
-    times = np.interp(ends, ode.steps, ode.time)
-    return [float(max(np.interp(t, time, one) for one in nu.T)) for t in times]
-
-
-def distance(ode: Trajectory, sgd: Trajectory) -> dict[str, Any]:
-    """Distance between the ODE and SGD's mean, of the risk and of the overlaps m.
-
-    ``sup`` and ``mean`` run over the output points that both share (and over neurons and coordinates for the
-    overlaps), each point counting the same; ``sup_se`` and ``mean_se`` are in units of SGD's own standard
-    error, over those points where it exceeds 1e-3 of the ODE's range, None where there are none.
-
-    Raises
-    ------
-    InputError
-        If no steps are shared or the shapes differ.
-    """
-    _, i, j = np.intersect1d(ode.steps, sgd.steps, assume_unique=True, return_indices=True)
-    if i.size < 2:
-        raise InputError("ode and sgd share no output steps but 0; run both with the same steps and points")
-    if ode.m.shape[-2:] != sgd.m.shape[-2:]:
-        shapes = f"{ode.m.shape[-2:]} and {sgd.m.shape[-2:]}"
-        raise InputError(f"ode and sgd have overlaps of shape {shapes}; compare runs of one network")
-    risk, overlaps = (_distance(getattr(ode, x)[i], sgd.mean(x)[j], sgd.stderr(x)[j]) for x in ("risk", "m"))
-    return {**risk, "overlaps": overlaps}
-
-
-def _distance(ode: Floats, mean: Floats, stderr: Floats) -> dict[str, float | None]:
-    """Sup and mean of |ode − mean|, absolute and in standard errors, ignoring what has ended."""
-    gap = np.abs(ode - mean)
-    alive = np.isfinite(gap)
-    if not alive.any():
-        return {"sup": None, "mean": None, "sup_se": None, "mean_se": None}
-    known = alive & (np.nan_to_num(stderr) > RESOLVED * np.ptp(ode[np.isfinite(ode)]))
-    units = gap[known] / stderr[known]
-    return {
-        "sup": float(gap[alive].max()),
-        "mean": float(gap[alive].mean()),
-        "sup_se": float(units.max()) if units.size else None,
-        "mean_se": float(units.mean()) if units.size else None,
-    }
+def _to_chain(ode: Trajectory, sgd: Trajectory, chain: Trajectory) -> dict[str, Any]:
+    """Distances of the other two to the chain's mean."""
+    return {name: distance(run, chain, (name, "chain")) for name, run in (("ode", ode), ("sgd", sgd))}
 
 
 def _midpoints(levels: tuple[float, ...]) -> list[float]:
+    """Middles between neighbouring levels; the risk has escaped from the one above when it passes it."""
     return [(left + right) / 2 for left, right in itertools.pairwise(levels)]
 
 
-def _passages(ode: Trajectory, sgd: Trajectory, level: float) -> tuple[float, Floats]:
-    """First passage of the ODE and of each SGD run."""
-    return float(first_passage(ode.steps, ode.risk, level)), np.atleast_1d(first_passage(sgd.steps, sgd.risk, level))
+def _passages(runs: Mapping[str, Trajectory], level: float) -> dict[str, Floats]:
+    """First passages of each one's runs, of the ODE its only one."""
+    return {name: np.atleast_1d(first_passage(run.steps, run.risk, level)) for name, run in runs.items()}
 
 
-def _escape(path: LeapPath, i: int, by_ode: float, by_sgd: Floats) -> dict[str, Any]:
+def _escape(path: LeapPath, i: int, by: Mapping[str, Floats]) -> dict[str, Any]:
     """One entry of ``escape_steps``."""
-    shares = {"median": 0.5, "q25": 0.25, "q75": 0.75}
-    quantiles = {name: censored_quantile(by_sgd, q) for name, q in shares.items()}
+    by_ode = float(by["ode"][0])
     return {
         "level": float(path.plateau_levels[i]),
         "terms": path.labels[i].split(" + "),
         "ode": by_ode if np.isfinite(by_ode) else None,
-        "sgd": {**quantiles, "censored": int(np.isinf(by_sgd).sum())},
+        **{name: _quantiles(passages) for name, passages in by.items() if name != "ode"},
     }
+
+
+def _quantiles(passages: Floats) -> dict[str, Any]:
+    """Median and quartiles of first passages, and how many never happen."""
+    shares = {"median": 0.5, "q25": 0.25, "q75": 0.75}
+    found = {name: censored_quantile(passages, q) for name, q in shares.items()}
+    return {**found, "censored": int(np.isinf(passages).sum())}
 
 
 def _target_of(ode: Trajectory) -> Target:
@@ -248,32 +225,52 @@ def _target_of(ode: Trajectory) -> Target:
 
 
 def _plateau_lines(c: Comparison) -> list[str]:
-    """Table of the plateaus of both."""
+    """Table of the plateaus of each."""
     lines = [f"{'plateaus':<15} {'level':>7}  {'steps':<23} {'flow time':<17} predicted level"]
-    for who, name in (("ode", "ODE"), ("sgd", "SGD median")):
-        for one in c.plateaus[who]:
+    for who, found in c.plateaus.items():
+        name = NAMES[who]
+        for one in found:
             near = "none" if one.matched is None else f"{c.path.plateau_levels[one.matched]:.4g}"
             steps = f"{one.start_step} .. {one.end_step}"
             times = f"{one.start_time:.3g} .. {one.end_time:.3g}"
             lines.append(f"{name:<15} {one.level:7.4f}  {steps:<23} {times:<17} {near:<8} ({one.kind})")
-        if not c.plateaus[who]:
+        if not found:
             lines.append(f"{name:<15} none")
     return lines
 
 
 def _escape_lines(c: Comparison) -> list[str]:
-    """Table of the escapes, ODE and SGD side by side."""
+    """Table of the escapes, ODE and SGD side by side, the chain's below."""
     names = [" + ".join(one["terms"]) for one in c.escape_steps]
     room = max([15, *map(len, names)])
     titles = f"{'ODE step':>10}  {'SGD median':>10}  {'quartiles':<20} never"
     lines = [f"{'escape by':<{room}} {'midpoint':>8}  {titles}"]
     middles = _midpoints(c.path.plateau_levels)
     for name, one, middle in zip(names, c.escape_steps, middles, strict=True):
-        sgd = one["sgd"]
-        quartiles = f"{_whole(sgd['q25'])} .. {_whole(sgd['q75'])}"
-        times = f"{_whole(one['ode']):>10}  {_whole(sgd['median']):>10}  {quartiles:<20}"
-        lines.append(f"{name:<{room}} {middle:8.4g}  {times} {sgd['censored']} of {c.sgd.seeds}")
+        lines.append(f"{name:<{room}} {middle:8.4g}  {_whole(one['ode']):>10}  {_runs_text(one['sgd'], c.sgd.seeds)}")
+        if c.chain is not None:
+            lines.append(f"{'  by the chain':<{room}} {'':8}  {'':10}  {_runs_text(one['chain'], c.chain.seeds)}")
     return lines
+
+
+def _runs_text(by: Mapping[str, Any], seeds: int) -> str:
+    """Median, quartiles and the number that never escape, in the table's columns."""
+    return f"{_whole(by['median']):>10}  {_quartiles(by):<20} {by['censored']} of {seeds}"
+
+
+def _quartiles(by: Mapping[str, Any]) -> str:
+    return f"{_whole(by['q25'])} .. {_whole(by['q75'])}"
+
+
+def _gap_text(gap: Mapping[str, Any], errors: bool = False) -> str:
+    """Sup and mean of a distance, of risk and overlaps; with ``errors`` in standard errors too."""
+    units = {"risk": gap, "overlaps": gap["overlaps"]}
+    return "; ".join(f"{name} {_sizes(one, errors)}" for name, one in units.items())
+
+
+def _sizes(gap: Mapping[str, Any], errors: bool) -> str:
+    text = f"sup {_short(gap['sup'])}, mean {_short(gap['mean'])}"
+    return f"{text} ({_short(gap['mean_se'])} standard errors)" if errors else text
 
 
 def _whole(step: float | None) -> str:

@@ -36,7 +36,8 @@ class Config:
     Raises
     ------
     InputError
-        If a value is out of bounds; the message names it, as in ``training.eta``.
+        If a value is out of bounds, or the chain is asked for on other than Gaussian data; the message names it, as
+        in ``training.eta``.
     """
 
     target: TargetSpec = field(default_factory=TargetSpec)
@@ -45,6 +46,13 @@ class Config:
     dynamics: DynamicsSpec = field(default_factory=DynamicsSpec)
     runs: RunSpec = field(default_factory=RunSpec)
     plateaus: PlateauRule = field(default_factory=PlateauRule)
+
+    def __post_init__(self) -> None:
+        if self.runs.chain and self.target.data != "gaussian":
+            raise InputError(
+                f"run.chain=true, but target.data={self.target.data!r} has no exact chain: SGD's overlaps are Markov "
+                "on Gaussian data only; leave it out"
+            )
 
     @classmethod
     def load(cls, path: files.PathLike) -> Self:

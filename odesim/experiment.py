@@ -24,6 +24,7 @@ from odesim.outlook import Resolvability
 from odesim.own_weights import OwnWeights, own_network, read_weights
 from odesim.resolve import BlockedTerm, blocked_messages, blocked_terms, stable_eta_d
 from odesim.runner import check_target, early_end, run
+from odesim.seeds import CHAIN, child
 from odesim.simulation import Findings, examine
 from odesim.targets.series import Target
 from odesim.training import Training
@@ -113,36 +114,43 @@ class Experiment(Config):
         return resolvability(start.target, start.network, training, path=start.path)
 
     def run(self, progress: bool | None = None, ready: Callable[[str, Trajectory], None] | None = None) -> Result:
-        """Run SGD and the flow that ``dynamics`` names from the same weights, and compare.
+        """Run SGD, the flow that ``dynamics`` names and, if ``run.chain``, the chain from the same weights; compare.
 
-        SGD comes first: where all its runs end early, the flow need not go on beyond their last step (there
-        a step size too large makes the flow's own integration endless).
+        The chain comes first, as it refuses more than SGD does; it has as many runs, on samples of its own. Where all
+        of SGD's runs end early, the flow need not go on beyond their last step (there a step size too large makes the
+        flow's own integration endless).
 
         Parameters
         ----------
         progress : bool, optional
             Whether to draw bars on stderr; by default on a terminal only.
         ready : callable, optional
-            Called with ``"sgd"`` or ``"ode"`` and its trajectory as soon as that is done.
+            Called with ``"chain"``, ``"sgd"`` or ``"ode"`` and its trajectory as soon as that is done.
 
         Raises
         ------
         InputError
-            If ``dynamics`` names no flow, or one of the two refuses the experiment.
+            If ``dynamics`` names no flow, or one of them refuses the experiment.
         """
         if self.dynamics.name in menu.ENSEMBLES:
             flows = " or ".join(name for name in menu.DYNAMICS if name not in menu.ENSEMBLES)
             raise InputError(f"dynamics.name={self.dynamics.name!r} is no flow to lay over SGD; give {flows}")
         ready = ready or (lambda name, trajectory: None)
         spec = self.runs
-        flow = self._dynamics()
+        flow, chain = self._dynamics(), None
+        if spec.chain:
+            chain = self._simulate(
+                menu.build("chain", {}, spec), progress, seeds=spec.seeds, keys=(CHAIN,), **self._grid
+            )
+            ready("chain", chain)
         sgd = self._simulate(menu.build("sgd", {}, spec), progress, seeds=spec.seeds, **self._grid)
         ready("sgd", sgd)
         alive = np.isfinite(sgd.risk).any(axis=0)
         grid = self._grid if alive.all() else {"t_eval": sgd.time[: max(2, int(alive.sum()))]}
         ode = self._simulate(flow, progress, **grid)
         ready("ode", ode)
-        return Result(self, *self.start[:3], ode, sgd, compare(ode, sgd, self.start.path, rule=self.plateaus))
+        comparison = compare(ode, sgd, self.start.path, chain=chain, rule=self.plateaus)
+        return Result(self, *self.start[:3], ode, sgd, comparison)
 
     def simulate(
         self,
@@ -166,7 +174,7 @@ class Experiment(Config):
         InputError
             If the dynamics refuses the experiment or the checkpoint is not one of it.
         """
-        seeds = {"seeds": self.runs.seeds} if self.dynamics.name in menu.ENSEMBLES else {}
+        seeds: dict[str, Any] = {"seeds": self.runs.seeds} if self.dynamics.name in menu.ENSEMBLES else {}
         trajectory = self._simulate(self._dynamics(), progress, **seeds, **self._grid, **keep)
         if ready is not None:
             ready(trajectory)
@@ -204,7 +212,7 @@ class Experiment(Config):
             texts.append(f"try --eta-d {stable_eta_d(start.network, start.target, start.training):g}")
         return "; ".join(texts)
 
-    def _simulate(self, dynamics: Any, progress: bool | None, **grid: Any) -> Trajectory:
+    def _simulate(self, dynamics: Any, progress: bool | None, keys: tuple[int, ...] = (), **grid: Any) -> Trajectory:
         start, spec = self.start, self.runs
         count, data_rng = spec.starts, spec.rng if spec.data_rng is None else spec.data_rng
         network: Network | list[Network] = start.network
@@ -219,7 +227,7 @@ class Experiment(Config):
             start.target,
             network,
             start.training,
-            rng=data_rng,
+            rng=child(data_rng, *keys),
             progress=progress,
             **grid,
         )
@@ -242,9 +250,15 @@ class Result:
     comparison: Comparison
 
     @property
+    def runs(self) -> dict[str, Trajectory]:
+        """What was run, by name: ``ode``, ``sgd`` and, where it was asked for, ``chain``."""
+        chain = self.comparison.chain
+        return {"ode": self.ode, "sgd": self.sgd} | ({} if chain is None else {"chain": chain})
+
+    @property
     def failure(self) -> str | None:
         """One line on what ended early, with a stable step size if that would help; None if nothing did."""
-        return self.experiment.failure(self.sgd, self.ode)
+        return self.experiment.failure(*reversed(self.runs.values()))
 
     def summary(self) -> dict[str, Any]:
         """Return everything found, as JSON values."""
@@ -255,13 +269,13 @@ class Result:
             "leap": self.path.leap,
             "predicted_levels": list(self.path.plateau_levels),
             **self.comparison.summary(),
-            "learned": {name: lessons(run, self.target) for name, run in (("ode", self.ode), ("sgd", self.sgd))},
+            "learned": {name: lessons(run, self.target) for name, run in self.runs.items()},
             "resolvability": self.experiment.outlook.as_dict(),
             "blocked": blocked_messages(start.blocked),
             "ended_early": self.failure,
             "settings": self.experiment.as_dict(),
             "versions": self.ode.versions,
-            "seconds": {"ode": self.ode.seconds, "sgd": self.sgd.seconds},
+            "seconds": {name: run.seconds for name, run in self.runs.items()},
         }
 
 

@@ -164,7 +164,7 @@ def experiment_parser(command: str) -> argparse.ArgumentParser:
         )
     for name, one in options().items():
         flag = _flag(name, one.metadata)
-        if flag is None:
+        if flag is None or one.metadata.get("only", command) != command:
             continue
         if isinstance(one.default, bool):
             text = one.metadata["help"]

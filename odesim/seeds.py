@@ -8,8 +8,9 @@ import numpy as np
 
 from odesim.checks import InputError
 
-WEIGHTS, DATA, POINTS, STARTS = 1, 2, 3, 4
-"""First key of the children for start weights, data samples, quadrature points and an ensemble's further starts."""
+WEIGHTS, DATA, POINTS, STARTS, CHAIN = 1, 2, 3, 4, 5
+"""First key of the children for start weights, data samples, quadrature points, an ensemble's further starts, and the
+chain beside SGD."""
 
 
 def seed_sequence(rng: Any) -> np.random.SeedSequence:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from odesim.comparison import noise_gauges
+from odesim.gauges import noise_gauges
 from odesim.passages import censored_quantile, first_passage
 from odesim.plateaus import Plateau, PlateauRule, find_plateaus
 from odesim.trajectory import Trajectory
@@ -39,7 +39,7 @@ class Findings:
         Standard error of a sampled risk at its last row, of an ensemble the median over its runs; None where the
         risk is computed.
     noise_gauge : float or None
-        Largest ν_j up to the last escape, of flows that record it (see `comparison.noise_gauges`); of an ensemble the
+        Largest ν_j up to the last escape, of flows that record it (see `gauges.noise_gauges`); of an ensemble the
         median of its runs.
     noise_gauge_by_escape : list
         The same up to each escape.

@@ -24,6 +24,8 @@ DEFAULT_ETA_D = 0.05
 def option(default: Any, text: str, **bounds: Any) -> Any:
     """Declare a field with its help and its bounds: ``flag``, ``low``, ``strict``, ``choices``, ``read``.
 
+    ``only`` names the one command that has the flag.
+
     ``read(name, value)`` takes the place of the other bounds: it returns the value as it is kept, or refuses it.
     """
     return field(default=default, metadata={"help": text, **bounds})
@@ -204,6 +206,7 @@ class RunSpec(_Table):
     spacing: str = option("log", "how they are spaced", flag="--spacing", choices=SPACINGS)
     seeds: int = option(8, "number of SGD runs, one data stream each", flag="--seeds", low=1)
     starts: int = option(1, "start networks of a flow to simulate, drawn by --rng's children", flag="--starts", low=1)
+    chain: bool = option(False, "lay the exact chain over both, in as many runs", flag="--chain", only="compare")
     rng: int = option(3, "seed of the start weights, and of the data streams", flag="--rng", low=0)
     data_rng: int | None = option(None, "another seed for the data streams", flag="--data-rng", low=0)
     dtype: str = option("float64", "type of SGD's weights", flag="--dtype", choices=("float64", "float32"))

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odesim.checks import InputError
-from odesim.comparison import compare, distance, noise_gauges
+from odesim.comparison import compare
+from odesim.distances import distance
+from odesim.gauges import noise_gauges
 from odesim.passages import censored_quantile, first_passage
 from odesim.trajectory import Trajectory
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import odesim as od
-from odesim.comparison import noise_gauges
+from odesim.gauges import noise_gauges
 
 TARGET = od.Target.parse("z1 + z1*z2*z3")
 ETA = 0.2 / 400

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-# Okabe and Ito's colours, told apart with any common colour blindness.
-FLOW_COLOUR, RUNS_COLOUR = "#0072B2", "#D55E00"
+# Okabe and Ito's colours, and Tol's wine, told apart with any common colour blindness.
+FLOW_COLOUR, RUNS_COLOUR, CHAIN_COLOUR = "#0072B2", "#D55E00", "#882255"
 COORDINATE_COLOURS = ("#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#0072B2", "#D55E00")
 INK = "#444444"
 SMALL = 8.5

@@ -8,6 +8,7 @@ import numpy as np
 
 from odesim.plateaus import Plateau, PlateauRule, find_plateaus
 from odesim.plotting.figures import (
+    CHAIN_COLOUR,
     FLOW_COLOUR,
     INK,
     RUNS_COLOUR,
@@ -79,6 +80,19 @@ def draw_risk(ax: Axes, trajectory: Trajectory) -> None:
             ax.fill_between(trajectory.steps, low, high, color=FLOW_COLOUR, alpha=0.25, lw=0, label="standard error")
 
 
+def draw_chain(ax: Axes, chain: Trajectory) -> None:
+    """Draw the chain's median risk, with thin lines along its quartiles, over the bands of SGD's runs."""
+    q25, median, q75 = chain.quantile("risk", [0.25, 0.5, 0.75])[:, 1:]
+    x = chain.steps[1:]
+    ax.plot(
+        x, median, color=CHAIN_COLOUR, lw=1.8, ls=(0, (1, 1)), label=f"chain, median of {chain.seeds} runs", zorder=6
+    )
+    ax.fill_between(x, q25, q75, color=CHAIN_COLOUR, alpha=0.15, lw=0)
+    for k, edge in enumerate((q25, q75)):
+        name = None if k or chain.seeds == 1 else "25–75 % of the chain's runs"
+        ax.plot(x, edge, color=CHAIN_COLOUR, lw=0.8, label=name, zorder=6)
+
+
 def draw_levels(ax: Axes, path: LeapPath) -> None:
     """Draw the predicted levels, each with the terms whose learning ends it at the right margin."""
     for k, level in enumerate(path.plateau_levels):
@@ -124,6 +138,9 @@ def finish_risk(ax: Axes, *trajectories: Trajectory, path: LeapPath | None, head
         _name_levels(ax, path)
     tidy(ax)
     time_axis(ax, trajectories[0])
+    if len(trajectories) > 2:  # a long legend: only early and low there is always room, above the strip
+        legend(ax, loc="lower left", bbox_to_anchor=(0.0, 0.03))
+        return
     # a risk that falls leaves the upper corner free, one that does not the middle
     falls = min(_last(one) for one in trajectories) < top / 2
     legend(ax, loc="upper right" if falls else "center left")
