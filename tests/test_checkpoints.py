@@ -202,7 +202,7 @@ OTHERS = {
     r"run\.points was 4 and is now 5": {"points": 5},
     r"run\.seeds was 2 and is now 3": {"seeds": 3},
     r"run\.rng was 0 and is now 7": {"rng": 7},
-    "the recorded steps or the seed differ": {"spacing": "linear"},
+    "the recorded steps, the events or the seed differ": {"spacing": "linear"},
 }
 
 
