@@ -16,7 +16,8 @@ from odesim._packs import WIDTH
 from odesim.checks import RunError
 from odesim.job import Job
 from odesim.network import Network
-from odesim.sgd import chain, full
+from odesim.sgd import chain, full, handed
+from odesim.sgd.state import State
 from odesim.targets.series import Target
 from odesim.training import Training
 from odesim.trajectory import Status
@@ -78,7 +79,7 @@ def chain_steps(width: int, dim: int) -> Callable[[], None]:
 def sgd_steps(width: int, dim: int) -> tuple[Callable[[], None], int]:
     """Return steps of one run of SGD, and how many."""
     job = job_of(width, dim, weights=True)
-    state, constants = full._State.start(job.network, np.dtype(np.float64)), full._constants(job, 0)
+    state, constants = State.start(job.network, np.dtype(np.float64)), handed.constants_of(job, 0)
     steps = max(4, SGD_WORK // (width * dim) // 4 * 4)
 
     def call() -> None:
