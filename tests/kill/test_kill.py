@@ -90,14 +90,14 @@ SIMULATE = [
     "--seeds",
     "2",
 ]
-SIMULATE += ["--steps", "1500003", "--points", "40", "--dtype", "float32", "--biases", "0.5", "--quiet"]
+SIMULATE += ["--steps", "9000003", "--points", "40", "--dtype", "float32", "--biases", "0.5", "--quiet"]
 
 
 def simulated():
     """The same experiment without any process."""
     experiment = Experiment().replace(
         {"target.expression": "z1 + z1*z2", "dynamics.name": "sgd", "network.dim": 60, "network.width": 8}
-        | {"network.biases": 0.5, "run.seeds": 2, "run.steps": 1_500_003, "run.points": 40, "run.dtype": "float32"}
+        | {"network.biases": 0.5, "run.seeds": 2, "run.steps": 9_000_003, "run.points": 40, "run.dtype": "float32"}
     )
     return experiment.simulate().trajectory
 
