@@ -27,7 +27,7 @@ from odesim.sgd.limits import (
     needed,
 )
 from odesim.sgd.mixed import risk
-from odesim.sgd.sampled import Sampler, inputs_for, norms
+from odesim.sgd.sampled import Sampler, inputs_for, norms, row_risk
 from odesim.sgd.state import State, placed
 from odesim.training import Training
 from odesim.trajectory import Status, Trajectory
@@ -201,17 +201,8 @@ class _Walk:
         values["m"] = m
         m *= scale[:, None]
         if self.sampler or N > MAX_WIDTH_OF_Q:
-            values |= self._risk(state, values)
+            values |= row_risk(self.job, self.sampler, values, state.W, state.scale, state.a, state.b)
         return values
-
-    def _risk(self, state: State, values: Mapping[str, Array]) -> dict[str, Any]:
-        """Return the risk of finite weights."""
-        if not all(np.isfinite(value).all() for value in values.values()):
-            return {}
-        if self.sampler is None:
-            return {"risk": risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))}
-        found = self.sampler.risk(state.W, state.scale, state.a, state.b, self.job.network.dim)
-        return dict(zip(("risk", "risk_se"), found, strict=True))
 
 
 def _walk(job: Job) -> tuple[type[_Walk], int]:

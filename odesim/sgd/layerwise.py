@@ -27,7 +27,7 @@ from odesim.sgd.limits import (
     padded,
 )
 from odesim.sgd.mixed import risk
-from odesim.sgd.sampled import Sampler, inputs_for
+from odesim.sgd.sampled import Sampler, inputs_for, row_risk
 from odesim.sgd.second_layer import best_second_layer
 from odesim.training import Rates, TwoRadii
 from odesim.trajectory import Status, Trajectory
@@ -244,34 +244,25 @@ class _Walk:
         )  # fmt: skip
 
     def _best(self, row: Rates) -> Array:
-        now = self._overlaps()
+        now = self._overlaps(self.state.weights)
         return best_second_layer(self.job.target, self.job.network.activation, *now, row.decay_a).a
 
-    def _overlaps(self) -> tuple[Array, Array, Array]:
+    def _overlaps(self, W: NDArray[Any]) -> tuple[Array, Array, Array]:
         N, P = self.job.network.width, self.job.target.P
         m, Q = np.empty((N, P)), np.empty((N, N))
-        overlaps(self.state.weights, m, Q)
+        overlaps(W, m, Q)
         return m, Q, self.state.b[:N].copy()
 
-    def _risk(self, values: Mapping[str, Array]) -> dict[str, Any]:
-        """Return the risk of finite weights, exact or sampled."""
-        if not all(np.isfinite(value).all() for value in values.values()):
-            return {}
-        if self.sampler is None:
-            return {"risk": risk(self.job, *(values[name] for name in ("m", "Q", "a", "b")))}
-        W, state = self.state.weights, self.state
-        W = np.concatenate([W, np.zeros((len(W) % PAIR, W.shape[1]), W.dtype)])
-        found = self.sampler.risk(W, np.ones(state.a.size), state.a, state.b, self.job.network.dim)
-        return dict(zip(("risk", "risk_se"), found, strict=True))
-
     def _values(self) -> dict[str, Array]:
-        released, N = self.state.released, self.job.network.width
-        m, Q, b = self._overlaps()
+        state, released, N, W = self.state, self.state.released, self.job.network.width, self.state.weights
+        m, Q, b = self._overlaps(W)
         strays = released.number - (released.when >= 0).sum(axis=1)
-        values = {"m": m, "Q": Q, "a": self.state.a[:N] / self.job.network.unit, "b": b}
+        values = {"m": m, "Q": Q, "a": state.a[:N] / self.job.network.unit, "b": b}
         values |= {"strays": strays.astype(np.float64), "release": released.when.astype(np.float64)}
         if self.sampler or N > MAX_WIDTH_OF_Q:
-            values |= {"q": np.diagonal(Q), **self._risk(values)}
+            even = np.concatenate([W, np.zeros((N % PAIR, W.shape[1]), W.dtype)])
+            values["q"] = np.diagonal(Q)
+            values |= row_risk(self.job, self.sampler, values, even, np.ones(state.a.size), state.a, state.b)
         return values
 
 

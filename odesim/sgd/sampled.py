@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odesim.flows.corners import MAX_BOOLEAN
+from odesim.job import Job
 from odesim.sgd import _sampled as kernels
 from odesim.sgd._labels import Source
+from odesim.sgd.mixed import risk
 
 Array = NDArray[np.float64]
 
@@ -79,6 +82,23 @@ class Sampler(NamedTuple):
         kernels.losses(W, scale, a, b, dim, self.seed, self.act, self.source, losses)
         with np.errstate(over="ignore", invalid="ignore"):  # of a run that blows up
             return float(losses.mean()), float(losses.std(ddof=1)) / math.sqrt(self.number)
+
+
+def row_risk(
+    job: Job, sampler: Sampler | None, values: Mapping[str, Array], W: NDArray[Any], scale: Array, a: Array, b: Array
+) -> dict[str, Any]:
+    """Return the risk of a row: exact from its values m, Q, a and b, or sampled from the weights; {} if not finite.
+
+    Parameters
+    ----------
+    W, scale, a, b : arrays
+        As `Sampler.risk` takes them.
+    """
+    if not all(np.isfinite(value).all() for value in values.values()):
+        return {}
+    if sampler is None:
+        return {"risk": risk(job, *(values[name] for name in ("m", "Q", "a", "b")))}
+    return dict(zip(("risk", "risk_se"), sampler.risk(W, scale, a, b, job.network.dim), strict=True))
 
 
 def norms(W: NDArray[Any], m: Array) -> Array:
