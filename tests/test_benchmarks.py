@@ -97,11 +97,12 @@ def test_ours_is_the_quicker_one(quick):
     assert all(row["ratio"] > 1 for row in peers if row["case"] not in ("parse-1e4", "signs"))
 
 
-def test_sgd_keeps_its_promises(quick):
+def test_sgd_and_chain_keep_their_promises(quick):
     """Half of every ratio that is promised, as others may be busy here; two runs may have but one core."""
     rows = [row for row in quick[1]["rows"] if row["promised"] is not None]
     assert {row["case"] for row in rows} == {
-        "sgd-batch1", "sgd-batch64", "normals", "sgd-two-runs", "sgd-two-runs-64"
+        "sgd-batch1", "sgd-batch64", "normals", "sgd-two-runs", "sgd-two-runs-64", "chain-joint-8", "chain-joint-32",
+        "chain-vs-sgd-400", "chain-vs-sgd-1e5",
     }  # fmt: skip
     for row in rows:
         assert row["ratio"] > (0.5 if "two-runs" in row["case"] else row["promised"] / 2), row
@@ -116,12 +117,8 @@ def test_the_limits_are_those_of_a_machine(quick):
     assert "GB/s" in quick[0]
 
 
-def test_the_chain_keeps_its_promises(quick):
-    """With room for a busy machine: seconds and ratios to half, and a cost that does not grow with d."""
-    ratio = {row["case"]: row["ratio"] for row in quick[1]["rows"] if row["case"].startswith("chain")}
-    promised = {"chain-joint-8": 1, "chain-joint-32": 1, "chain-vs-sgd-400": 3, "chain-vs-sgd-1e5": 800}
-    for case, least in promised.items():
-        assert ratio[case] > least / 2
+def test_a_step_of_the_chain_does_not_grow_with_d(quick):
+    ratio = {row["case"]: row["ratio"] for row in quick[1]["rows"]}
     assert 0.7 < ratio["chain-flat"] < 1.4
 
 
