@@ -183,6 +183,11 @@ def _notes(
     notes = []
     if training.reuse != "none":
         notes.append(f"these times leave out reuse={training.reuse!r}, which can shorten a leap of 2 or more by far")
+    if training.normalised:
+        notes.append(
+            "these times and the stable step are those of the gradient as it is: with normalised=True a step of W has "
+            "length eta, whatever the gradient's"
+        )
     if reachable.leap > path.leap:
         notes.append(f"without the terms never learned the leap is {reachable.leap}, not {path.leap}")
     if not reachable.steps:

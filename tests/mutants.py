@@ -987,6 +987,23 @@ MUTANTS = [
         "the tangent's projection away",
     ),
     Mutant(
+        "sgd/_batch.py", "square - radial * radial", "square", ANY_BATCH, "normalised by what is off the tangent too"
+    ),
+    Mutant(
+        "sgd/_batch.py",
+        "            total += room",
+        "            total = room",
+        ANY_BATCH,
+        "norm of the last neuron alone",
+    ),
+    Mutant(
+        "sgd/limits.py",
+        " or training.normalised",
+        "",
+        ANY_BATCH,
+        "W takes the batch before its length is known",
+    ),
+    Mutant(
         "sgd/_batch.py", "if sphere else 0.0))", "if False else 0.0))", ANY_BATCH, "inner step off the sphere's tangent"
     ),
     Mutant(
@@ -1182,8 +1199,8 @@ MUTANTS = [
     ),
     Mutant(
         "sgd/_steps.py",
-        "square - lam[j] * lam[j] if sphere",
-        "square if sphere",
+        "way = square - lam[j] * lam[j] if sphere",
+        "way = square if sphere",
         REUSED + "[sphere-sam-plain]",
         "inner step off the sphere",
     ),
@@ -1193,6 +1210,28 @@ MUTANTS = [
         "c[j] * square",
         REUSED + "[sphere-plain]",
         "length of a step without its projection",
+    ),
+    Mutant(
+        "sgd/_steps.py",
+        "square - lam[j] * lam[j] if sphere else square\n        if room",
+        "square\n        if room",
+        REUSED + "[sphere-normalised-plain]",
+        "normalised by what is off the tangent too",
+    ),
+    Mutant(
+        "sgd/_steps.py",
+        "rate / math.sqrt(total)",
+        "rate / total",
+        REUSED + "[free-normalised-plain]",
+        "normalised by the square of the norm",
+    ),
+    Mutant(
+        "sgd/_steps.py",
+        "    if rule.normalised:\n        normalise(rates[OF_W], rule.sphere, square, lam, c)\n    if rule.sphere:",
+        "    if rule.normalised and not rule.sphere:\n        normalise(rates[OF_W], rule.sphere, square, lam, c)\n"
+        "    if rule.sphere:",
+        REUSED + "[twice-normalised-plain]",
+        "gradient as it is on the sphere",
     ),
     Mutant("sgd/_steps.py", "(1.0 - along) * inverse", "inverse", REUSED + "[sphere-plain]", "gradient not projected"),
     Mutant(

@@ -64,7 +64,7 @@ def one_step(network, training, step, W, a, b, x, y):
 
     With f = Σ a_j σ_j the gradient is that of the batch's mean loss; with f = (1/N) Σ a_j σ_j that of N times that. An
     inner step moves the W of the gradients, in the plain free case by `rho` times the gradient, on the sphere along its
-    tangent.
+    tangent. A normalised gradient has norm 1 over all neurons.
     """
     times = 1 / network.unit
     phase = phase_of(training, step)
@@ -87,7 +87,10 @@ def one_step(network, training, step, W, a, b, x, y):
         rho = eta_w if training.rho is None else training.rho
         at = W - (rho if training.reuse == "extragradient" else -rho) * tangent(gradients(W)[0])
     grad_w, grad_a, grad_b = gradients(at)
-    W = W - eta_w * training.decay_w * W - eta_w * tangent(grad_w)
+    down = tangent(grad_w)
+    if training.normalised and down.any():
+        down /= np.linalg.norm(down)
+    W = W - eta_w * training.decay_w * W - eta_w * down
     if sphere:
         W = W / np.linalg.norm(W, axis=1, keepdims=True)
     return W, a - eta_a * training.decay_a * a - eta_a * grad_a, b - eta_b * grad_b

@@ -47,6 +47,7 @@ QUICK = {
     "d = 12, extragradient": setting(TWO, 3, 12, 100, 0.3, reuse="extragradient"),
     "d = 12, twice on the sphere": setting(TWO, 3, 12, 80, 0.3, reuse="twice", geometry="sphere"),
     "d = 12, normalised batches": setting(STAIRS, 3, 12, 100, 0.2, normalised=True, batch=2),
+    "d = 12, normalised on the sphere": setting(CUBE, 3, 12, 100, 0.3, normalised=True, geometry="sphere"),
     "d = 40, two radii": setting("z1*z2", 3, 40, 150, 0.6, geometry=TwoRadii(0.65, 0.8), signs=True, eta_a=0.0),
     "d = 60, relu": setting(TWO, 3, 60, 300, 0.5, activation="relu", eta_a=0.01, runs=800),
 }  # fmt: skip
@@ -56,7 +57,13 @@ SLOW = {
     "d = 60, batches on the sphere": setting(STAIRS, 8, 60, 400, 0.5, runs=1600, batch=4, geometry="sphere"),
     "d = 400": setting(STAIRS, 8, 400, 9000, 0.2, runs=1600),
 }
-JUDGED = {"quick": ["d = 12"], "slow": ["d = 12", "d = 60", "d = 400"]}
+JUDGED = {
+    "quick": [
+        "d = 12", "d = 12, batches, mean-field, biases", "d = 12, normalised batches",
+        "d = 12, normalised on the sphere",
+    ],
+    "slow": ["d = 12", "d = 60", "d = 400"],
+}  # fmt: skip
 """Cases that the package's own SGD runs too; of the slow ones it alone runs those."""
 STATISTICS = 6
 

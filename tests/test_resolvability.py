@@ -268,4 +268,6 @@ def test_large_targets_are_not_followed():
 def test_reuse_of_samples_is_said_to_be_left_out():
     training = Training(eta=0.001, reuse="sam", **FROZEN)
     assert "these times leave out reuse='sam'" in outlook("z1*z2*z3", training=training).text()
+    training = Training(eta=0.001, normalised=True)
+    assert "with normalised=True a step of W has length eta" in outlook("z1*z2*z3", training=training).text()
     assert "reuse" not in outlook("z1*z2*z3").text()

@@ -100,6 +100,7 @@ def trainings(draw, dim):
         geometry="sphere" if sphere else "free",
         reuse=reuse,
         rho=None if rho is None else rho / dim,
+        normalised=draw(st.booleans()) and dim > 2,
     )
 
 

@@ -20,6 +20,16 @@ REUSED = {
     for reuse in REUSES[1:]
 }
 """Every re-use of a sample, free and on the sphere, with everything else at once."""
+NORMALISED = {
+    f"{name}-normalised": dataclasses.replace(start, loss="square", normalised=True)
+    for name, start in (
+        ("free", ALL),
+        ("sphere", SPHERE),
+        ("twice", REUSED["sphere-twice"]),
+        ("sam", REUSED["free-sam"]),
+    )
+}
+RULES = {"sphere": SPHERE} | REUSED | NORMALISED
 
 
 def assert_ends_with_the_twin(job):
@@ -32,17 +42,17 @@ def assert_ends_with_the_twin(job):
 
 
 @pytest.mark.parametrize("scaling", ["plain", "mean_field"])
-@pytest.mark.parametrize("rule", ["sphere", *REUSED])
+@pytest.mark.parametrize("rule", RULES)
 def test_long_runs_on_the_sphere_and_with_reuse_stay_with_the_twin(rule, scaling):
-    training, target = REUSED.get(rule, SPHERE), BOOLEAN if scaling == "plain" else STAIRS
+    training, target = RULES[rule], BOOLEAN if scaling == "plain" else STAIRS
     job = make_job([0, 397], target=target, width=17, dim=33, biases=0.5, training=training, scaling=scaling)
     assert_ends_with_the_twin(job)
 
 
-@pytest.mark.parametrize("rule", ["sphere", *REUSED])
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("activation", ["leaky_relu:0.2", "tanh", "gelu", "hermite:3"])
 def test_every_activation_follows_every_rule(activation, rule):
-    training = dataclasses.replace(REUSED.get(rule, SPHERE), eta=0.002)
+    training = dataclasses.replace(RULES[rule], eta=0.002)
     if activation.startswith("hermite"):  # of unbounded slope
         training = dataclasses.replace(training, eta_a=0.001, eta_b=0.001, rho=training.rho and 0.001)
     job = make_job([0, 30], activation=activation, biases=0.5, training=training)

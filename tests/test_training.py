@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from odesim import (
-    SGD,
     CorrelationFlow,
     InputError,
     MeanFieldFlow,
@@ -105,8 +104,8 @@ def test_a_normalised_gradient_knows_no_scaling():
     assert normalised.rates(network("plain")) == plain.rates(network("plain"))
 
 
-@pytest.mark.parametrize("dynamics", [OverlapFlow(), CorrelationFlow(), MeanFieldFlow(), SGD()])
-def test_flows_and_sgd_refuse_normalised_gradients(dynamics):
+@pytest.mark.parametrize("dynamics", [OverlapFlow(), CorrelationFlow(), MeanFieldFlow()])
+def test_flows_refuse_normalised_gradients(dynamics):
     start = network("mean_field" if isinstance(dynamics, MeanFieldFlow) else "plain")
     with pytest.raises(InputError, match=r"training\.normalised=True is unknown to \w+; use False"):
         run(dynamics, TARGET, start, Training(eta=0.1, eta_a=0.0, normalised=True), steps=10)

@@ -1,16 +1,18 @@
 """The loop of online SGD with mini-batches: fresh samples and labels, one forward pass, the mean of their gradients.
 
 A batch goes through in slices, so that memory stays bounded. Where it is one slice and W moves freely,
-updates go to W at once; else they are summed apart, and W takes them when the whole batch has been seen. Neuron j's
-weights are scale_j · W_j, as at batch 1.
+updates go to W at once; else they are summed apart, and W takes them when the whole batch has been seen: in several
+slices, on the sphere, and where their length is to be set. Neuron j's weights are scale_j · W_j, as at batch 1.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from odesim._jit import kernel
 from odesim.sgd._full import (
+    ACROSS,
     DIVERGED,
     INNER,
     KEEP_A,
@@ -21,6 +23,7 @@ from odesim.sgd._full import (
     OF_B,
     OF_W,
     RUNNING,
+    SMALLEST,
     activate,
     output,
     renew,
@@ -166,6 +169,25 @@ def lean(W, scale, sphere, width, steps):
 
 
 @kernel
+def normalise(rate, W, scale, sphere, width, steps):
+    """Scale steps, on the sphere their parts along the tangent, to length ``rate`` together; 0 stays 0."""
+    total = 0.0
+    for j in range(width):
+        step, square = steps[j], 0.0
+        for i in range(step.size):
+            square += np.float64(step[i]) * np.float64(step[i])
+        radial = along(W[j], scale[j], step) if sphere else 0.0
+        room = square - radial * radial
+        if room > ACROSS * square:
+            total += room
+    factor = steps.dtype.type(rate / math.sqrt(total) if total > SMALLEST else 0.0)
+    for j in range(width):
+        step = steps[j]
+        for i in range(step.size):
+            step[i] *= factor
+
+
+@kernel
 def take(W, scale, sphere, width, keep, steps):
     """Add steps to what is kept of the weights; on the sphere they go along the tangent, and back to length 1."""
     T = W.dtype.type
@@ -204,6 +226,8 @@ def one_pass(act, bound, rule, rates, source, batch, first, dim, width, desk, W,
             lean(W, scale, rule.sphere, width, into)
             at, at_scale = into, ones
         elif not direct:
+            if rule.normalised:
+                normalise(rates[OF_W], W, scale, rule.sphere, width, into)
             take(W, scale, rule.sphere, width, keep, into)
     a, b, of_a, of_b, keep_a = layers.a, layers.b, rates[OF_A] / size, rates[OF_B] / size, rates[KEEP_A]
     for j in range(width):

@@ -187,7 +187,7 @@ def advance(lanes, K, start, count, act, rule, bound, source, setting):
         rates, rows = rule.rates[phase], min(rows + batch, dim)
         if setting.products:
             products(x[now], rows, n.G)
-        step(act, rule, rates, setting, bound, number, n, lanes.status, lanes.ended)
+        step(act, rule, rates, bound, number, n, lanes.status, lanes.ended)
         if setting.r > 0.0 and rates[OF_W] > 0.0:
             move(V, x[now, 0], rows, setting.r, setting.delta, number, lanes.when, n)
         if (number + 1) % setting.block == 0:

@@ -22,11 +22,9 @@ from odesim.sgd._full import (
     OF_B,
     OF_W,
     RUNNING,
+    SMALLEST,
     activate,
 )
-
-SMALLEST = 1e-290
-"""A squared norm below this counts as 0."""
 
 
 class Setting(NamedTuple):
@@ -36,7 +34,6 @@ class Setting(NamedTuple):
     batch: int
     block: int  # steps from one compression to the next
     products: int  # whether <x_s, x_t> is needed
-    normalised: int  # whether the first layer's gradient is divided by its norm
     r: float  # radius of release, 0 where there are no two radii
     delta: float  # radius of clipping
 
@@ -190,14 +187,14 @@ def other_layers(rates, n):
 
 
 @kernel(counted=False)
-def descend(rates, sphere, normalised, n):
+def descend(rates, rule, n):
     """From the forward pass in s, ds and residual find keep and c, and move a and b."""
     first_layer(rates[OF_W], n)
-    if normalised:
-        normalise(rates[OF_W], sphere, n)
+    if rule.normalised:
+        normalise(rates[OF_W], rule.sphere, n)
     for j in range(n.a.shape[0]):
         store(n.keep, (j, 0), filled(rates[KEEP_W]))
-    if sphere:
+    if rule.sphere:
         back_to_the_sphere(n)
     other_layers(rates, n)
 
@@ -239,7 +236,7 @@ def join(n):
 
 
 @kernel(counted=False)
-def step(act, rule, rates, setting, bound, number, n, status, ended):
+def step(act, rule, rates, bound, number, n, status, ended):
     """Step ``number`` of all lanes: from lam, G and y to c, keep, a and b."""
     for time in range(2 if rule.twice else 1):
         if time == 1:
@@ -250,6 +247,6 @@ def step(act, rule, rates, setting, bound, number, n, status, ended):
             look_inside(rates[INNER], rule.sphere, n)
             respond(act, rule.feedback, n)
             check(bound, number, n, status, ended)
-        descend(rates, rule.sphere, setting.normalised, n)
+        descend(rates, rule, n)
     if rule.twice:
         join(n)

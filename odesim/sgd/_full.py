@@ -29,6 +29,12 @@ LOG2E, MAGIC, SHIFT = 1.4426950408889634, 1.5 * 2.0**52, np.uint64(52)
 LN2_HIGH, LN2_LOW = 0.693147180369123816490, 1.90821492927058770002e-10
 
 ROOT_HALF, SLOPE_AT_0 = math.sqrt(0.5), math.sqrt(2.0 / math.pi)
+SMALLEST = 1e-290
+"""A squared norm below this counts as 0: no gradient, no step."""
+
+ACROSS = 1e-12
+"""A share of a square below this, across a w_j on the sphere, is rounding and counts as 0."""
+
 FAR = 6.2  # erf is 1 to double precision from here on
 
 
@@ -40,6 +46,7 @@ class Rule(NamedTuple):
     feedback: float  # residual y − feedback · f: 1 for the square loss, 0 for the correlation loss
     sphere: int  # whether every w_j stays on the unit sphere
     twice: int  # whether a step is two steps on the same sample
+    normalised: int  # whether the step of W has the length of its rate, whatever the gradient's
 
 
 @kernel(fastmath=FASTMATH - {"reassoc"})

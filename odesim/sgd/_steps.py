@@ -9,13 +9,15 @@ neuron by neuron, is the next step's preactivation without its bias, exactly: st
     free      k = 1 − rate · decay,     c = rate · Δ a σ',
     sphere    k = (1 − γλ)/‖·‖,         c = γ/‖·‖,     γ = rate · Δ a σ',   ‖·‖² = 1 + γ² (‖x‖² − λ²),
 
-where ‖·‖ is the length of w + γ(x − λw) if w has length 1.
+where ‖·‖ is the length of w + γ(x − λw) if w has length 1. A normalised step scales all neurons' c, or γ, so that the
+step's length over all of W is the rate.
 """
 
 import math
 
 from odesim._jit import kernel
 from odesim.sgd._full import (
+    ACROSS,
     DIVERGED,
     INNER,
     KEEP_A,
@@ -26,6 +28,7 @@ from odesim.sgd._full import (
     OF_B,
     OF_W,
     RUNNING,
+    SMALLEST,
     activate,
     output,
 )
@@ -71,7 +74,20 @@ def lean(inner, residual, square, sphere, lam, a, ds, z):
 
 
 @kernel(counted=False)
-def descend(residual, rates, sphere, square, lam, a, b, s, ds, c, keep):
+def normalise(rate, sphere, square, lam, c):
+    """Scale c so that the step has length ``rate`` over all neurons; without a gradient there is none."""
+    total = 0.0
+    for j in range(c.size):
+        room = square - lam[j] * lam[j] if sphere else square
+        if room > ACROSS * square:
+            total += c[j] * c[j] * room
+    factor = rate / math.sqrt(total) if total > SMALLEST else 0.0
+    for j in range(c.size):
+        c[j] *= factor
+
+
+@kernel(counted=False)
+def descend(residual, rates, rule, square, lam, a, b, s, ds, c, keep):
     """One step of a and b, and c and keep of w_j ← keep_j w_j + c_j x, all from the same forward pass."""
     first, second, third = rates[OF_W] * residual, rates[OF_A] * residual, rates[OF_B] * residual
     kept, kept_a = rates[KEEP_W], rates[KEEP_A]
@@ -81,7 +97,9 @@ def descend(residual, rates, sphere, square, lam, a, b, s, ds, c, keep):
         keep[j] = kept
         b[j] += third * slope
         a[j] = kept_a * a[j] + second * s[j]
-    if sphere:
+    if rule.normalised:
+        normalise(rates[OF_W], rule.sphere, square, lam, c)
+    if rule.sphere:
         for j in range(a.size):
             along = c[j] * lam[j]
             inverse = 1.0 / math.sqrt(1.0 + (c[j] * c[j] * square - along * along))
@@ -119,7 +137,7 @@ def steps_of_group(act, count, bound, rule, rates, scale, y, G, L, C, a, b, widt
             if leans and look == 0:
                 lean(rates[t, INNER], residual, square, rule.sphere, lam, a, ds, z)
                 continue
-            descend(residual, rates[t], rule.sphere, square, lam, a, b, s, ds, c, keep)
+            descend(residual, rates[t], rule, square, lam, a, b, s, ds, c, keep)
             for j in range(width, a.size):
                 a[j] = 0.0  # padding
             if rule.sphere or rates[t, KEEP_W] != 1.0:

@@ -111,7 +111,6 @@ def setting_of(job: Job) -> Setting:
         batch=int(training.batch),
         block=block_of(job),
         products=int(between),
-        normalised=int(training.normalised),
         r=radii.r if radii else 0.0,
         delta=radii.delta if radii else 0.0,
     )

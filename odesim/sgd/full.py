@@ -51,6 +51,8 @@ class SGD:
     w_j + η_w Δ a_j σ'_j (x − <w_j, x> w_j), scaled back to length 1. With ``training.reuse`` an inner step of size ρ
     first moves the preactivations to λ_j ± ρ Δ a_j σ'_j ‖x‖², where Δ, σ_j and σ'_j of the step above are then taken;
     on the sphere it moves along the tangent, ‖x‖² − <w_j, x>² in the place of ‖x‖². "twice" takes the whole step twice.
+    With ``training.normalised`` what is added to W, on the sphere along the tangents, has the Frobenius norm η_w over
+    all neurons, or is 0; decay, an inner step and the other layers are as ever.
 
     A batch takes the mean over its samples of all that is added above, of an inner step too; on the sphere before the
     scaling back. Step t sees the samples Bt, …, Bt + B − 1 of one sequence, whatever the batch B.

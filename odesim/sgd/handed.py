@@ -46,6 +46,7 @@ def rule_of(job: Job) -> Rule:
         feedback=1.0 if job.training.loss == "square" else 0.0,
         sphere=int(job.training.geometry == "sphere"),
         twice=int(job.training.reuse == "twice"),
+        normalised=int(job.training.normalised),
     )
 
 

@@ -61,13 +61,13 @@ def leans(training: Training) -> bool:
 
 
 def sums_apart(training: Training) -> bool:
-    """Whether the updates of a batch are summed before W takes them: those of several slices, or of the sphere."""
-    return training.batch > SLICE or training.geometry == "sphere"
+    """Whether a batch is summed before W takes it: in several slices, on the sphere, where its length is to be set."""
+    return training.batch > SLICE or training.geometry == "sphere" or training.normalised
 
 
 def check(job: Job, dtype: np.dtype[Any], threads: int, inputs: int = 0) -> None:
     """Refuse what SGD cannot run; ``inputs`` is 0 where its risk is exact."""
-    job.training.need("SGD", geometry=("free", "sphere"), normalised=(False,))
+    job.training.need("SGD", geometry=("free", "sphere"))
     if job.training.batch == math.inf:
         raise checks.InputError("training.batch=inf is unknown to SGD, which draws its samples; use a number of them")
     check_start(job, "SGD")
@@ -103,6 +103,11 @@ def check_sphere(job: Job) -> None:
     if job.training.decay_w:
         raise checks.InputError(
             f"training.decay_w={job.training.decay_w:g} does nothing on the sphere; give 0, or geometry='free'"
+        )
+    if job.training.normalised and job.network.dim == 1:
+        raise checks.InputError(
+            "training.normalised=True, but the sphere of network.dim=1 has no tangent to step along; "
+            "give another dim, or False"
         )
     squares = (job.network.m**2).sum(axis=1) + job.network.residual_norms
     if not (squares > 0).all():
