@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import files
 from odesim.checks import InputError
+from odesim.trajectory_shapes import check_event, check_grid, check_shape, check_weights, one_a_run
 
 Floats = NDArray[np.float64]
 
@@ -141,21 +142,22 @@ class Trajectory:
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_grid(self.steps, self.time)
+        check_grid(self.steps, self.time)
         lead = np.shape(self.risk)[:-1]
         if len(lead) > 1:
             raise InputError(f"risk has shape {np.shape(self.risk)}; give (T,) or (seeds, T)")
         for name in PER_RUN:
-            _check_shape(name, getattr(self, name), (*lead, self.steps.size), _AXES[name])
+            if getattr(self, name) is not None or name not in _OPTIONAL:
+                check_shape(name, getattr(self, name), (*lead, self.steps.size), _AXES[name])
         if self.weights is not None:
-            _check_weights(self.weights, np.shape(self.a)[-1])
+            check_weights(self.weights, np.shape(self.a)[-1])
         for name, times in self.events.items():
-            _check_event(name, times, lead)
+            check_event(name, times, lead)
         if not self.at_events.keys() <= self.events.keys():
             raise InputError(f"at_events has {', '.join(self.at_events.keys() - self.events.keys())}; name only events")
         status = np.broadcast_to(np.asarray(self.status, dtype=np.int64), lead).copy()
         object.__setattr__(self, "status", status)
-        object.__setattr__(self, "message", _one_a_run(self.message, lead))
+        object.__setattr__(self, "message", one_a_run(self.message, lead))
 
     @property
     def ensemble(self) -> bool:
@@ -280,49 +282,3 @@ def quantile_of_runs(values: Floats, q: ArrayLike) -> Floats:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         return np.nanquantile(values, q, axis=0)
-
-
-def _check_grid(steps: NDArray[np.int64], time: Floats) -> None:
-    """Steps are integers that increase from 0, with one time each."""
-    if np.ndim(steps) != 1 or not np.issubdtype(np.asarray(steps).dtype, np.integer) or np.size(steps) == 0:
-        raise InputError(f"steps has shape {np.shape(steps)}; give whole numbers, shape (T,)")
-    if steps[0] != 0 or (np.diff(steps) <= 0).any():
-        raise InputError("steps does not increase from 0; give 0 first and each step once")
-    if np.shape(time) != np.shape(steps):
-        raise InputError(f"time has shape {np.shape(time)}; give one time a step, shape {np.shape(steps)}")
-
-
-def _check_shape(name: str, value: Floats | None, lead: tuple[int, ...], axes: int) -> None:
-    """Leading axes are those of the run, the others free in size but not in number."""
-    if value is None and name in _OPTIONAL:
-        return
-    shape = np.shape(value)  # type: ignore[arg-type]
-    if shape[: len(lead)] != lead or len(shape) != len(lead) - 1 + axes:
-        raise InputError(f"{name} has shape {shape}; give {len(lead) - 1 + axes} axes that begin with {lead}")
-
-
-def _check_weights(weights: Floats, count: int) -> None:
-    """One weight a neuron, none negative, of sum 1."""
-    if np.shape(weights) != (count,):
-        raise InputError(f"weights has shape {np.shape(weights)}; give one a neuron, shape ({count},)")
-    if not ((weights >= 0).all() and abs(weights.sum() - 1) < 1e-9):
-        raise InputError(f"weights has the sum {weights.sum():g}; give numbers from 0 up whose sum is 1")
-
-
-def _check_event(name: str, times: Floats, lead: tuple[int, ...]) -> None:
-    """A name that can stand in a file, and times that begin with the axes of the runs."""
-    if not (isinstance(name, str) and name.isidentifier()):
-        raise InputError(f"events has the name {name!r}; give letters, digits and underscores")
-    shape = np.shape(times)
-    if shape[: len(lead)] != lead or not np.issubdtype(np.asarray(times).dtype, np.floating):
-        raise InputError(f"events[{name!r}] has shape {shape}; give an array of times whose axes begin with {lead}")
-
-
-def _one_a_run(message: str | tuple[str, ...], lead: tuple[int, ...]) -> str | tuple[str, ...]:
-    """Message of a single run as text, of an ensemble as a tuple."""
-    if not lead:
-        return message if isinstance(message, str) else "; ".join(message)
-    lines = (message,) * lead[0] if isinstance(message, str) else tuple(message)
-    if len(lines) != lead[0]:
-        raise InputError(f"message has {len(lines)} entries; give one a run, {lead[0]}")
-    return lines
