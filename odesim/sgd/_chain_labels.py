@@ -73,5 +73,5 @@ def lane_labels(keys, source, number, x, scratch, y):
     if source.noise > 0.0:
         lane_words(keys, LABELS, number // GROUP, FIRST, ONE, FIRST, scratch.noise.rows)
         lane_normals(ONE, scratch.noise)
-        label += math.sqrt(source.noise) * load_single(scratch.noise.normals, (number % GROUP, 0))
+        label = fma(load_single(scratch.noise.normals, (number % GROUP, 0)), math.sqrt(source.noise), label)
     store(y, (0,), label)
