@@ -1708,8 +1708,8 @@ MUTANTS = [
     # ---- the exact chain
     Mutant(
         "sgd/_chain.py",
-        "known, last, dim - known, draws",
-        "known, last, dim - known + 1, draws",
+        "known, last, dim - known, count",
+        "known, last, dim - known + 1, count",
         f"{CHAIN_LAW}[d = 12, normalised batches]",
         "one degree of freedom too many",
     ),
@@ -1719,6 +1719,13 @@ MUTANTS = [
         "    if freedom > 2**62:\n",
         f"{CHAIN_LAW}[d = 12]",
         "no length outside the weights",
+    ),
+    Mutant(
+        "sgd/_chain.py",
+        "min(known + GROUP - 1, dim)",
+        "min(known + GROUP - 2, dim)",
+        CHAIN,
+        "last sample of a group a coordinate short",
     ),
     Mutant(
         "sgd/_chain.py",
@@ -1787,7 +1794,14 @@ MUTANTS = [
         "reflector added instead of taken away",
     ),
     Mutant("sgd/_chi.py", "1.0 / (108.0 * d)", "1.0 / (216.0 * d)", CHAIN_LENGTHS, "quick acceptance too generous"),
-    Mutant("sgd/_chi.py", "2 * attempt, words", "attempt, words", CHAIN_LENGTHS, "attempts share their counters"),
+    Mutant("sgd/_chi.py", "2 * attempt, TWO", "attempt, TWO", CHAIN_LENGTHS, "attempts share their counters"),
+    Mutant(
+        "sgd/_chi.py",
+        "spare.normals[r, lane]",
+        "spare.normals[r, 0]",
+        CHAIN_LENGTHS,
+        "the first lane's attempt for all",
+    ),
     Mutant(
         "sgd/bundles.py",
         "values[seed, first:] = np.nan",

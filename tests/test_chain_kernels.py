@@ -22,13 +22,14 @@ def keys_of(numbers):
 
 def lengths(numbers, groups, freedom):
     """√χ² of the samples of these groups (groups, 4, WIDTH), as the chain draws them."""
-    keys, room = keys_of(numbers), _chi.room()
-    words, normals = np.empty((4, 4, WIDTH), np.uint32), np.empty((4, 4, WIDTH), np.float32)
+    keys, words, spare = keys_of(numbers), _chi.words_for(3, WIDTH), _chi.words_for(2, WIDTH)
     out = np.empty((len(groups), 4, WIDTH))
     for i, group in enumerate(groups):
-        _chi.lane_normals(keys, _chi.LENGTHS, group, words, 4, normals)
+        _chi.lane_words(keys, _chi.LENGTHS, group, 0, 2, 1, words.rows)
+        _chi.lane_normals(2, words)
         for r in range(4):
-            _chi.lane_lengths(keys, group, r, freedom, normals[r, 0], words[r, 1], room, out[i, r])
+            x = words.normals[r, WIDTH : 2 * WIDTH]
+            _chi.lane_lengths(keys, group, r, freedom, x, words.rows[r, 2], spare, out[i, r])
     return out
 
 
@@ -119,8 +120,8 @@ def test_a_batch_is_normal_along_what_is_known_and_has_a_length_outside(dim, row
     """Every sample adds a direction for those after it, while there is freedom; past samples have none of it."""
     batch, most = 6, 24
     draws, x = _chain.draws_of(most, WIDTH), np.full((batch, most, WIDTH), np.nan)
-    drawn = _chain.fill_batch(keys_of(NUMBERS), 5, rows, dim, np.int64(-1), draws, x)
-    assert drawn == 10 // 4
+    drawn = _chain.fill_batch(keys_of(NUMBERS), 5, rows, dim, np.int64(-1), np.int64(0), draws, x)
+    assert drawn == (10 // 4, min(rows + 3 + 3, dim))
     last = min(rows + batch, dim)
     assert np.isnan(x[:, last:]).all()
     for s in range(batch):

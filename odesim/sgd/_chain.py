@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._packs import filled, fma, load, root, store
-from odesim.sgd._chain_labels import lane_labels, scratch_of
+from odesim._packs import WIDTH, filled, fma, load, load_single, root, store
+from odesim.sgd._chain_labels import Scratch, lane_labels, scratch_of
 from odesim.sgd._chain_radii import move
-from odesim.sgd._chain_step import neurons_of, step
-from odesim.sgd._chi import CHUNK, LENGTHS, Attempt, lane_lengths, lane_normals, room
+from odesim.sgd._chain_step import Neurons, neurons_of, step
+from odesim.sgd._chi import FIRST, LENGTHS, TWO, Words, lane_lengths, lane_normals, lane_words, words_for
 from odesim.sgd._compress import compress
 from odesim.sgd._full import OF_W
 from odesim.sgd._random import GROUP, INPUTS
@@ -36,20 +36,14 @@ class Lanes(NamedTuple):
 class Draws(NamedTuple):
     """Random numbers of a group of four samples."""
 
-    words: np.ndarray  # (4, coordinates, WIDTH)
-    normals: np.ndarray
-    length_words: np.ndarray  # (4, CHUNK, WIDTH): the normal of a length comes from the first, its word is the second
-    length_normals: np.ndarray
-    room: Attempt
+    words: Words  # of the coordinates, then two of the length: the one whose normal it takes and its word
+    spare: Words  # of one more attempt at a length
 
 
 @kernel
 def draws_of(coordinates, width):
     """Return room for them."""
-    shape, of_lengths = (GROUP, coordinates, width), (GROUP, CHUNK, width)
-    words, normals = np.empty(shape, np.uint32), np.empty(shape, np.float32)
-    length_words, length_normals = np.empty(of_lengths, np.uint32), np.empty(of_lengths, np.float32)
-    return Draws(words, normals, length_words, length_normals, room())
+    return Draws(words_for(coordinates + TWO, width), words_for(TWO, width))
 
 
 @kernel(counted=False)
@@ -89,7 +83,7 @@ def multiply(V, x, rows, lam):
         store(lam, (j, 0), total)
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def finish(V, old, new, rows, n):
     """Finish the step on the samples ``old`` (B, coordinates, WIDTH), and multiply by the first of the next."""
     for s in range(old.shape[0]):
@@ -108,35 +102,42 @@ def flush(V, x, rows, n):
 
 
 @kernel(counted=False)
-def fill_sample(keys, number, rows, last, freedom, draws, x):
-    """Fill x (coordinates, WIDTH) with a sample: ``rows`` normals, its length outside, zeros up to ``last``."""
-    group, r = number // GROUP, number % GROUP
-    for q in range(rows):
-        for lane in range(x.shape[1]):
-            x[q, lane] = draws.normals[r, q, lane]
-    for q in range(rows, last):
-        for lane in range(x.shape[1]):
-            x[q, lane] = 0.0
-    if freedom > 0:
-        lane_lengths(keys, group, r, freedom, draws.length_normals[r, 0], draws.length_words[r, 1], draws.room, x[rows])
+def draw(keys, group, count, words):
+    """Draw ``count`` coordinates of the samples of a group, and their lengths."""
+    lane_words(keys, INPUTS, group, FIRST, count, FIRST, words.rows)
+    lane_words(keys, LENGTHS, group, FIRST, TWO, count, words.rows)
+    lane_normals(count + 1, words)
 
 
 @kernel(counted=False)
-def fill_batch(keys, first, rows, dim, drawn, draws, x):
-    """Fill x (B, coordinates, WIDTH) with the samples from number ``first`` on; return the last group drawn.
+def fill_sample(keys, number, rows, last, freedom, count, draws, x):
+    """Fill x (coordinates, WIDTH) with a sample: ``rows`` normals, its length outside, zeros up to ``last``."""
+    r, words = number % GROUP, draws.words
+    for q in range(rows):
+        store(x, (q, 0), load_single(words.normals, (r, q * WIDTH)))
+    for q in range(rows, last):
+        store(x, (q, 0), filled(0.0))
+    if freedom > 0:
+        normals = words.normals[r, count * WIDTH : (count + 1) * WIDTH]
+        lane_lengths(keys, number // GROUP, r, freedom, normals, words.rows[r, count + 1], draws.spare, x[rows])
+
+
+@kernel(counted=False)
+def fill_batch(keys, first, rows, dim, drawn, count, draws, x):
+    """Fill x (B, coordinates, WIDTH) with the samples from number ``first`` on; return the last group and its count.
 
     Each has a new direction for those after it, as long as there is freedom; all are filled up to the same last one.
+    ``drawn`` is the last group drawn, with ``count`` coordinates.
     """
     batch = x.shape[0]
     last = min(rows + batch, dim)
     for s in range(batch):
         number, known = first + s, min(rows + s, dim)
         if number // GROUP != drawn:
-            drawn = number // GROUP
-            lane_normals(keys, INPUTS, drawn, draws.words, min(known + GROUP, dim), draws.normals)
-            lane_normals(keys, LENGTHS, drawn, draws.length_words, draws.length_words.shape[1], draws.length_normals)
-        fill_sample(keys, number, known, last, dim - known, draws, x[s])
-    return drawn
+            drawn, count = number // GROUP, min(known + GROUP - 1, dim)
+            draw(keys, drawn, count, draws.words)
+        fill_sample(keys, number, known, last, dim - known, count, draws, x[s])
+    return drawn, count
 
 
 @kernel(counted=False)
@@ -162,28 +163,55 @@ def to_sphere(V, rows):
             store(V, (j, q, 0), factor * load(V, (j, q, 0)))
 
 
-@kernel
-def advance(lanes, K, start, count, act, rule, bound, source, setting):
-    """Take ``count`` steps from step ``start`` in place, K directions in use; return their number after it.
+class Room(NamedTuple):
+    """What a call of the kernel works in.
 
-    Every ``setting.block`` steps, counted from step 0, K comes down to min(N, dim − P) or less.
+    numba's arrays begin at multiples of 32 bytes and NumPy's of 16: half a pack across two cache lines costs two loads,
+    altogether a tenth of a step for 8 neurons and a quarter for 32. So the weights are copied.
     """
-    V, dim, batch, P = lanes.V, setting.dim, setting.batch, lanes.when.shape[1]
-    N, most, width = V.shape
-    n = neurons_of(lanes.a, lanes.b, lanes.status, batch)
-    draws, labels = draws_of(most, width), scratch_of(source, P, width)
-    x, u = np.zeros((2, batch, most, width)), np.zeros((most, width))
-    now, phase, drawn, rows = 0, 0, np.int64(-1), P + K
+
+    V: np.ndarray  # as in Lanes
+    x: np.ndarray  # (2, B, coordinates, WIDTH) the samples of a step and those before
+    u: np.ndarray  # (coordinates, WIDTH) a reflector
+    n: Neurons
+    draws: Draws
+    labels: Scratch
+
+
+@kernel
+def room_for(lanes, source, batch):
+    """Return it, with copies of the weights."""
+    most, width, P = lanes.V.shape[1], lanes.V.shape[2], lanes.when.shape[1]
+    x, n = np.zeros((2, batch, most, width)), neurons_of(lanes.a, lanes.b, lanes.status, batch)
+    return Room(lanes.V.copy(), x, np.zeros((most, width)), n, draws_of(most, width), scratch_of(source, P, width))
+
+
+@kernel(counted=False)
+def write_back(room, lanes):
+    """Copy the weights to where they came from."""
+    for j in range(lanes.V.shape[0]):
+        for q in range(lanes.V.shape[1]):
+            store(lanes.V, (j, q, 0), load(room.V, (j, q, 0)))
+        store(lanes.a, (j, 0), load(room.n.a, (j, 0)))
+        store(lanes.b, (j, 0), load(room.n.b, (j, 0)))
+
+
+@kernel(counted=False)
+def walk(room, lanes, rows, start, count, act, rule, bound, source, setting):
+    """Take ``count`` steps from step ``start``, ``rows`` coordinates in use; return their number after it."""
+    V, x, n, dim, batch, first = room.V, room.x, room.n, setting.dim, setting.batch, lanes.when.shape[1]
+    N = V.shape[0]
+    now, phase, drawn, drawn_rows = 0, 0, np.int64(-1), np.int64(0)
     for number in range(start, start + count):
         while rule.stops[phase] <= number:
             phase += 1
-        drawn = fill_batch(lanes.keys, number * batch, rows, dim, drawn, draws, x[1 - now])
+        drawn, drawn_rows = fill_batch(lanes.keys, number * batch, rows, dim, drawn, drawn_rows, room.draws, x[1 - now])
         finish(V, x[now], x[1 - now, 0], rows, n)
         now = 1 - now
         for s in range(batch):
             if s > 0:
                 multiply(V, x[now, s], rows, n.lam[s])
-            lane_labels(lanes.keys, source, number * batch + s, x[now, s], labels, n.y[s])
+            lane_labels(lanes.keys, source, number * batch + s, x[now, s], room.labels, n.y[s])
         rates, rows = rule.rates[phase], min(rows + batch, dim)
         if setting.products:
             products(x[now], rows, n.G)
@@ -192,12 +220,24 @@ def advance(lanes, K, start, count, act, rule, bound, source, setting):
             move(V, x[now, 0], rows, setting.r, setting.delta, number, lanes.when, n)
         if (number + 1) % setting.block == 0:
             flush(V, x[now], rows, n)
-            if rows > P + N:
-                compress(V, P, rows, N, u)
-                rows = P + N
+            if rows > first + N:
+                compress(V, first, rows, N, room.u)
+                rows = first + N
             if rule.sphere:
                 to_sphere(V, rows)
     flush(V, x[now], rows, n)
+    return rows
+
+
+@kernel
+def advance(lanes, K, start, count, act, rule, bound, source, setting):
+    """Take ``count`` steps from step ``start`` in place, K directions in use; return their number after it.
+
+    Every ``setting.block`` steps, counted from step 0, K comes down to min(N, dim − P) or less.
+    """
+    room, P = room_for(lanes, source, setting.batch), lanes.when.shape[1]
+    rows = walk(room, lanes, P + K, start, count, act, rule, bound, source, setting)
+    write_back(room, lanes)
     return rows - P
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from odesim._jit import kernel
-from odesim._packs import filled, fma, load, store
-from odesim.sgd._chi import CHUNK, lane_normals
+from odesim._packs import filled, fma, load, load_single, store
+from odesim.sgd._chi import FIRST, ONE, Words, lane_normals, lane_words, words_for
 from odesim.sgd._full import activate
 from odesim.sgd._random import GROUP, LABELS
 
@@ -19,8 +19,7 @@ class Scratch(NamedTuple):
     lam: np.ndarray  # (K, WIDTH)
     s: np.ndarray
     flat: np.ndarray  # (3, K · WIDTH) λ, σ, σ' of the units
-    words: np.ndarray  # (4, CHUNK, WIDTH)
-    normals: np.ndarray
+    noise: Words
 
 
 @kernel
@@ -30,9 +29,8 @@ def scratch_of(source, P, width):
     for power in source.powers:
         degree = max(degree, power)
     flat, shape = np.zeros((3, K * width)), (K, width)
-    words, normals = np.empty((GROUP, CHUNK, width), np.uint32), np.empty((GROUP, CHUNK, width), np.float32)
     He = np.ones((P, degree + 1, width))
-    return Scratch(He, flat[0].reshape(shape), flat[1].reshape(shape), flat, words, normals)
+    return Scratch(He, flat[0].reshape(shape), flat[1].reshape(shape), flat, words_for(ONE, width))
 
 
 @kernel(counted=False)
@@ -68,15 +66,12 @@ def teacher(source, x, scratch):
     return total
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def lane_labels(keys, source, number, x, scratch, y):
     """Fill y (WIDTH) with the label of sample ``number``, x (coordinates, WIDTH)."""
-    if source.second_layer.size > 0:
-        store(y, (0,), teacher(source, x, scratch))
-    else:
-        store(y, (0,), series(source, x, scratch.He))
+    label = teacher(source, x, scratch) if source.second_layer.size > 0 else series(source, x, scratch.He)
     if source.noise > 0.0:
-        lane_normals(keys, LABELS, number // GROUP, scratch.words, scratch.words.shape[1], scratch.normals)
-        root, r = math.sqrt(source.noise), number % GROUP
-        for lane in range(y.size):
-            y[lane] += root * scratch.normals[r, 0, lane]
+        lane_words(keys, LABELS, number // GROUP, FIRST, ONE, FIRST, scratch.noise.rows)
+        lane_normals(ONE, scratch.noise)
+        label = fma(load_single(scratch.noise.normals, (number % GROUP, 0)), math.sqrt(source.noise), label)
+    store(y, (0,), label)

@@ -63,7 +63,7 @@ class Neurons(NamedTuple):
 
 @kernel
 def neurons_of(a, b, status, batch):
-    """Return the arrays of a step; keep = 1 and c = 0 leave the weights as they are."""
+    """Return the arrays of a step, with copies of a and b; keep = 1 and c = 0 leave the weights as they are."""
     N, width = a.shape
     flat, per_sample = np.zeros((3, batch * N * width)), np.zeros((3, batch, N, width))
     keep, single, alive = np.ones((2, N, width)), np.zeros((3, batch, width)), np.zeros((1, width))
@@ -72,12 +72,13 @@ def neurons_of(a, b, status, batch):
     pre, s, ds = flat[0], flat[1], flat[2]
     shape = (batch, N, width)
     return Neurons(
-        a, b, keep[0], per_sample[0], pre.reshape(shape), s.reshape(shape), ds.reshape(shape), per_sample[1],
-        per_sample[2], keep[1], np.zeros((batch, batch, width)), single[0], single[1], single[2], alive, pre, s, ds,
+        a.copy(), b.copy(), keep[0], per_sample[0], pre.reshape(shape), s.reshape(shape), ds.reshape(shape),
+        per_sample[1], per_sample[2], keep[1], np.zeros((batch, batch, width)), single[0], single[1], single[2], alive,
+        pre, s, ds,
     )  # fmt: skip
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def respond(act, feedback, n):
     """From pre fill s and ds, Δ = y − feedback · f, and the size of every forward pass."""
     activate(act, n.flat_pre, n.flat_s, n.flat_ds)
@@ -90,13 +91,12 @@ def respond(act, feedback, n):
         store(n.size, (s, 0), size + size_of(f))
 
 
-@kernel(counted=False)
-def bias_and_respond(act, feedback, n):
-    """Fill pre = λ + b and go on with `respond`."""
+@kernel(inline="always", counted=False)
+def add_biases(n):
+    """Fill pre = λ + b."""
     for s in range(n.y.shape[0]):
         for j in range(n.a.shape[0]):
             store(n.pre, (s, j, 0), load(n.lam, (s, j, 0)) + load(n.b, (j, 0)))
-    respond(act, feedback, n)
 
 
 @kernel(inline="always", counted=False)
@@ -119,7 +119,7 @@ def look_inside(inner, sphere, n):
             store(n.pre, (s, j, 0), fma(inner / batch * load(n.a, (j, 0)), total, load(n.pre, (s, j, 0))))
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def first_layer(rate, n):
     """c_sj = rate/B Δ_s a_j σ'_sj: the step down the mean loss is Σ_s c_sj x_s."""
     batch = n.y.shape[0]
@@ -168,7 +168,7 @@ def back_to_the_sphere(n):
             store(n.c, (s, j, 0), load(n.c, (s, j, 0)) * shrink)
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def other_layers(rates, n):
     """Move a and b of the lanes alive; in the others the weights stay too."""
     alive, batch = load(n.alive, (0, 0)) > 0.5, n.y.shape[0]
@@ -186,7 +186,7 @@ def other_layers(rates, n):
         store(n.a, (j, 0), choose(alive, fma(of_a, up, rates[KEEP_A] * a), a))
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def descend(rates, rule, n):
     """From the forward pass in s, ds and residual find keep and c, and move a and b."""
     first_layer(rates[OF_W], n)
@@ -199,7 +199,7 @@ def descend(rates, rule, n):
     other_layers(rates, n)
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def check(bound, number, n, status, ended):
     """End the lanes with a forward pass that is not finite or beyond ``bound``: before this step."""
     for s in range(n.y.shape[0]):
@@ -235,16 +235,16 @@ def join(n):
             store(n.c, (s, j, 0), fma(keep, load(n.first_c, (s, j, 0)), load(n.c, (s, j, 0))))
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def step(act, rule, rates, bound, number, n, status, ended):
     """Step ``number`` of all lanes: from lam, G and y to c, keep, a and b."""
     for time in range(2 if rule.twice else 1):
         if time == 1:
             again(n)
-        bias_and_respond(act, rule.feedback, n)
-        check(bound, number, n, status, ended)
-        if rates[INNER] != 0.0:
-            look_inside(rates[INNER], rule.sphere, n)
+        add_biases(n)
+        for look in range(2 if rates[INNER] != 0.0 else 1):
+            if look == 1:
+                look_inside(rates[INNER], rule.sphere, n)
             respond(act, rule.feedback, n)
             check(bound, number, n, status, ended)
         descend(rates, rule, n)

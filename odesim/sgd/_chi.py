@@ -19,32 +19,54 @@ from odesim.sgd._random import GROUP, HIGH, F, U, box_muller, philox
 LENGTHS = np.uint32(3)
 """Stream of the lengths."""
 
+FIRST, ONE, TWO = np.int64(0), np.int64(1), np.int64(2)
+"""Numbers of counters: a literal in a call would compile the callee once more."""
+
 TO_UNIT = 2.0**-32
 
 CHUNK = 4
-"""Coordinates drawn at a time: a whole number of vectors, so that all normals come from the same instructions."""
+"""Normals are found for so many coordinates at a time: whole vectors, so that all come from the same instructions."""
+
+
+class Words(NamedTuple):
+    """Words of four samples and their normals, the same memory by rows and flat."""
+
+    rows: np.ndarray  # (4, n, lanes) uint32, n a multiple of CHUNK
+    flat: np.ndarray  # (4, n · lanes)
+    normals: np.ndarray  # (4, n · lanes) float32
+
+
+@kernel
+def words_for(n, lanes):
+    """Return room for n coordinates, or a few more."""
+    n += (CHUNK - n % CHUNK) % CHUNK
+    flat = (GROUP, n * lanes)
+    words = np.empty((GROUP, n, lanes), U)
+    return Words(words, words.reshape(flat), np.empty(flat, F))
 
 
 @kernel(counted=False)
-def lane_words(keys, stream, group, first, words):
-    """Fill words (4, n, lanes) with Philox of the counters (first ... first + n − 1, group, stream)."""
+def lane_words(keys, stream, group, first, count, place, rows):
+    """Fill rows[:, place : place + count] with Philox of the counters (first ... first + count − 1, group, stream).
+
+    ``rows`` must be contiguous: of four rows with strides of their own no compiler makes vectors.
+    """
     low, high = U(group), U(np.uint64(group) >> HIGH)
     k0, k1 = keys[0], keys[1]
-    for i in range(words.shape[1]):
-        w0, w1, w2, w3 = words[0, i], words[1, i], words[2, i], words[3, i]
+    for i in range(count):
+        w0, w1, w2, w3 = rows[0, place + i], rows[1, place + i], rows[2, place + i], rows[3, place + i]
         c = U(first + i)
         for lane in range(k0.size):
             w0[lane], w1[lane], w2[lane], w3[lane] = philox(c, low, high, stream, k0[lane], k1[lane])
 
 
 @kernel(counted=False)
-def lane_normals(keys, stream, group, words, count, out):
-    """Fill out[:, :count] (4, n, lanes) with the normals of four samples, words with theirs; n a multiple of four."""
-    rows = count + (CHUNK - count % CHUNK) % CHUNK
-    lane_words(keys, stream, group, 0, words[:, :rows])
+def lane_normals(count, words):
+    """Fill the normals of the first ``count`` coordinates, and of the rest of their chunk."""
+    n = (count + (CHUNK - count % CHUNK) % CHUNK) * words.rows.shape[2]
     for r in range(0, GROUP, 2):
-        one, other = out[r, :rows].reshape(-1), out[r + 1, :rows].reshape(-1)
-        box_muller(words[r, :rows].reshape(-1), words[r + 1, :rows].reshape(-1), one, other)
+        one, other = words.normals[r, :n], words.normals[r + 1, :n]
+        box_muller(words.flat[r, :n], words.flat[r + 1, :n], one, other)
 
 
 @kernel(counted=False)
@@ -56,30 +78,16 @@ def accepted(x, word, d):
     return (word + 0.5) * TO_UNIT > -math.expm1(0.5 * x * x + d * (1.0 - v**3 + 3.0 * math.log(v)))
 
 
-class Attempt(NamedTuple):
-    """Room for one more attempt of one replica."""
-
-    words: np.ndarray  # (4, 2, 1)
-    normals: np.ndarray  # (2, 1)
-
-
-@kernel
-def room():
-    """Return it."""
-    return Attempt(np.empty((GROUP, 2, 1), U), np.empty((2, 1), F))
+@kernel(counted=False)
+def next_attempt(keys, group, r, attempt, lane, spare):
+    """Return the normal and the word of one more attempt of sample 4 group + r in one lane; all lanes draw them."""
+    lane_words(keys, LENGTHS, group, 2 * attempt, TWO, FIRST, spare.rows)
+    lane_normals(ONE, spare)
+    return np.float64(spare.normals[r, lane]), spare.rows[r, 1, lane]
 
 
 @kernel(counted=False)
-def next_attempt(keys, group, r, attempt, room):
-    """Return the normal and the word of one more attempt of sample 4 group + r, keys (2, 1)."""
-    words, normals, pair = room.words, room.normals, r - r % 2
-    lane_words(keys, LENGTHS, group, 2 * attempt, words)
-    box_muller(words[pair, 0], words[pair + 1, 0], normals[0], normals[1])
-    return np.float64(normals[r % 2, 0]), words[r, 1, 0]
-
-
-@kernel(counted=False)
-def lane_lengths(keys, group, r, freedom, x, word, room, out):
+def lane_lengths(keys, group, r, freedom, x, word, spare, out):
     """Fill out (lanes) with √χ²_ν, ν = ``freedom`` >= 1, from x and word (lanes) of attempt 0; for ν = 1 it is |x|."""
     if freedom == 1:
         for lane in range(out.size):
@@ -101,6 +109,6 @@ def lane_lengths(keys, group, r, freedom, x, word, room, out):
             continue
         while not accepted(y, w, d):
             attempt += 1
-            y, w = next_attempt(keys[:, lane : lane + 1], group, r, attempt, room)
+            y, w = next_attempt(keys, group, r, attempt, lane, spare)
         if attempt > 0:
             out[lane] = np.sqrt(2.0 * d * (1.0 + c * y) ** 3)

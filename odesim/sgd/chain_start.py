@@ -71,7 +71,7 @@ def _check_memory(job: Job, threads: int, width: int) -> None:
     batch = int(job.training.batch)
     N, P = job.network.m.shape
     most = coordinates(job)
-    state = width * (8 * N * most + 16 * batch * most + 40 * most + 8 * batch * (5 * N + batch + 3))
+    state = width * (16 * N * most + 16 * batch * most + 40 * most + 8 * batch * (5 * N + batch + 3))
     row = 3 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else N)
     kept = job.checkpoint is not None  # a copy of all that is written
     seeds = padded(job.seeds, width)
