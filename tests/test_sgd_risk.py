@@ -8,6 +8,9 @@ from scipy.special import erf
 from test_sgd import BOOLEAN, make_job, twin
 
 from odesim.flows.overlap import risk_of
+from odesim.job import Job
+from odesim.network import Network
+from odesim.sgd.chain import Chain
 from odesim.sgd.full import SGD
 from odesim.sgd.mixed import mixed_risk
 from odesim.targets.series import Target
@@ -71,3 +74,25 @@ def test_boolean_risk_is_that_of_the_real_network(scaling):
     f = job.network.unit * erf((x @ W.T + b) / np.sqrt(2)) @ a
     loss = 0.5 * (BOOLEAN.evaluate(x[:, :3]) - f) ** 2
     assert abs(got.risk[0, -1] - loss.mean()) < 4 * loss.std() / math.sqrt(len(x)) + 0.2 / 60
+
+
+@pytest.mark.parametrize("dynamics", [SGD(), Chain()], ids=["sgd", "chain"])
+@pytest.mark.parametrize("target", [Target.parse("He2(z1) + z2"), Target.teacher(2, "erf")], ids=["series", "teacher"])
+@pytest.mark.parametrize("bias", [-0.3, 0.0, 0.7])
+@pytest.mark.parametrize("name", ["relu", "leaky_relu:0.2"])
+def test_a_relu_neuron_without_weights_is_a_constant(name, bias, target, dynamics):
+    """It adds a σ(b) to the output: what is left is the risk of the target less that constant."""
+    W = np.zeros((2, 12))
+    W[0, :4] = 0.4, -0.3, 0.2, 0.1
+    rest = Training(eta=0.01), np.array([0, 9]), 2, np.random.SeedSequence(1)
+    network = Network.from_weights(target, W, [0.5, 0.7], [0.2, bias], activation=name)
+    got = dynamics.simulate(Job(target, network, *rest))
+    assert np.isfinite(got.risk).all()
+    level = 0.7 * float(network.activation.function(np.array([bias]))[0])
+    size, slope = math.hypot(*W[0]), network.activation.slope
+    step, bell = 0.5 * (1 + erf(0.2 / size / math.sqrt(2))), math.exp(-0.5 * (0.2 / size) ** 2) / math.sqrt(2 * math.pi)
+    mean = 0.5 * (slope * 0.2 + (1 - slope) * (0.2 * step + size * bell))  # of the other neuron's output
+    other = Network.from_weights(target, W[:1], [0.5], [0.2], activation=name)
+    alone = dynamics.simulate(Job(target, other, *rest))
+    want = alone.risk[0, 0] + 0.5 * level**2 + level * (mean - target.constant)
+    np.testing.assert_allclose(got.risk[:, 0], want, rtol=1e-9)

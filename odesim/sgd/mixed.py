@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from odesim.activations._moments import moments
 from odesim.activations._pairs import pair_sums
-from odesim.activations.activation import Activation
+from odesim.activations.activation import RELU, Activation
 from odesim.activations.handed import act_of
 from odesim.job import Job
 from odesim.targets.teacher import TeacherTarget
@@ -22,12 +22,16 @@ EDGES, NODES = (-9.0, -6.0, -4.0, -2.0, -1.0, 0.0, 1.0, 2.0, 4.0, 6.0, 9.0), 16
 SMALLEST_SHARE = 1e-12
 """Least share of a neuron's variance that is left when a teacher unit is known; ReLU's moments need some."""
 
+LEAST = 1e-40
+"""Squared length that ReLU's moments take for 0: they divide by the length, though the risk has its limit there."""
+
 
 def risk(job: Job, m: Array, Q: Array, a: Array, b: Array) -> Array:
     """Population risk from overlaps with any leading axes, ``a`` in the network's scaling."""
     from odesim.flows.overlap import risk_of
 
     target, activation = job.target, job.network.activation
+    Q = _away_from_zero(activation, Q)
     if isinstance(target, TeacherTarget) and differs(target, activation):
         return mixed_risk(target, activation, m, Q, job.network.unit * a, b)
     return risk_of(target, activation, m, Q, job.network.unit * a, b)
@@ -37,6 +41,16 @@ def differs(teacher: TeacherTarget, activation: Activation) -> bool:
     """Whether the teacher's units are not those of the student."""
     pairs = zip(teacher.activation.arrays(), activation.arrays(), strict=True)
     return not all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
+
+
+def _away_from_zero(activation: Activation, Q: Array) -> Array:
+    """Q, of ReLU with the least squared length where a neuron's weights are 0."""
+    if activation.code != RELU or not (np.einsum("...jj->...j", Q) < LEAST).any():
+        return Q
+    Q = Q.copy()
+    squares = np.einsum("...jj->...j", Q)
+    np.maximum(squares, LEAST, out=squares)
+    return Q
 
 
 def mixed_risk(teacher: TeacherTarget, activation: Activation, m: Array, Q: Array, a: Array, b: Array) -> Array:
