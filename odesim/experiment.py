@@ -149,7 +149,7 @@ class Experiment(Config):
         grid = self._grid if alive.all() else {"t_eval": sgd.time[: max(2, int(alive.sum()))]}
         ode = self._simulate(flow, progress, **grid)
         ready("ode", ode)
-        comparison = compare(ode, sgd, self.start.path, chain=chain, rule=self.plateaus)
+        comparison = compare(ode, sgd, chain, path=self.start.path, rule=self.plateaus)
         return Result(self, *self.start[:3], ode, sgd, comparison)
 
     def simulate(

@@ -18,7 +18,8 @@ ROOMS = [
     "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "resolve", "rebuild", "ridge_fit",
     "spectrum", "stationary", "escapes", "outlook", "forecast", "passages", "reduction", "runner", "survival",
     "_searching", "searching", "alignment", "network_series", "observables", "plateaus", "distances", "gauges",
-    "comparison", "simulation", "readers", "specs", "config", "experiment", "plotting", "flags", "cli", "__main__",
+    "midpoints", "comparison", "simulation", "readers", "specs", "config", "experiment", "plotting", "flags", "cli",
+    "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {
