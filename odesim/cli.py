@@ -139,7 +139,7 @@ def _heading(start: Any) -> str:
 
 
 def _announce(experiment: Experiment, flags: argparse.Namespace, alone: bool) -> Path:
-    """Print what is known before the run, with its memory, and refuse what cannot be run; return the folder for files."""
+    """Print what is known before the run, and refuse what cannot be run; return the folder for files."""
     from odesim import files
     from odesim.resolve import blocked_messages
 
@@ -149,9 +149,7 @@ def _announce(experiment: Experiment, flags: argparse.Namespace, alone: bool) ->
     if not flags.quiet:
         about = "" if need.total < WORTH_SAYING else f"{need.text()}\n"
         print(f"{_heading(start)}\n\n{experiment.outlook.text()}\n{about}", flush=True)
-    _ = (
-        experiment.by_itself if alone else experiment.side_by_side
-    )  # refuses now; that compiles what is not in the cache
+    experiment.check(alone)  # which compiles what is not in the cache
     for message in blocked_messages(start.blocked):
         print(f"odesim: warning: {message}", file=sys.stderr)
     return out

@@ -98,6 +98,16 @@ class Experiment(Preparation):
             ready(trajectory)
         return Simulation(self, examine(trajectory, self.start.path, rule=self.plateaus))
 
+    def check(self, alone: bool = False) -> None:
+        """Refuse now whatever `run`, or where ``alone`` `simulate`, would refuse; nothing is begun.
+
+        Raises
+        ------
+        InputError
+            As they do.
+        """
+        _ = self.by_itself if alone else self.side_by_side
+
     @cached_property
     def side_by_side(self) -> dict[str, Part]:
         """What `run` runs, by the names of its trajectories, each checked and none begun.

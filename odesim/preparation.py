@@ -13,6 +13,7 @@ from odesim.checks import InputError
 from odesim.complexity import LeapPath, leap_path
 from odesim.config import Config
 from odesim.forecast import resolvability
+from odesim.integrate.grids import step_grid
 from odesim.memory import Memory
 from odesim.needs import needs, one_after_the_other
 from odesim.network import DRAWN, Network
@@ -141,7 +142,8 @@ class Preparation(Config):
         from odesim.sgd.limits import Sizes
 
         target, spec, own = Target.parse(self.target.expression, data=self.target.data), self.runs, self.dynamics
-        sizes = Sizes(self.network.width, self.network.dim, target.P, spec.seeds, spec.points)
+        points = step_grid(spec.steps, spec.points, spec.spacing).size
+        sizes = Sizes(self.network.width, self.network.dim, target.P, spec.seeds, points)
         training = self.training.rates(sizes.dim, path=leap_path(target))
         if own.name in menu.ENSEMBLES if alone is None else alone:
             names = [own.name]
@@ -173,7 +175,8 @@ class Preparation(Config):
             If that is more than there is.
         """
         need, spec, network = self.memory(checkpoint, alone), self.runs, self.network
-        sizes = f"network.width={network.width} with network.dim={network.dim}"
+        batch = f", training.batch={self.training.batch}" if need.largest == "replicas" else ""
+        sizes = f"network.width={network.width} with network.dim={network.dim}{batch}"
         what = f"{sizes}, run.seeds={spec.seeds} and run.points={spec.points}"
         memory.refuse(what, need.total, REMEDIES.get(need.largest, "lower network.width or network.dim"))
         return need
