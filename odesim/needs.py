@@ -87,8 +87,9 @@ def _overlap(sizes: Sizes, data: str, options: Mapping[str, Any]) -> tuple[int, 
     from odesim.sgd.limits import PROBLEM, REMEMBERED
 
     N, _, P, _, points = sizes
-    sobol = 2 ** int(options.get("log2_samples", 12)) * (P + N) * 4
-    return 3 * 8 * points * N * (P + N + 3), 8 * (N * N * (PROBLEM * (1 + REMEMBERED) + STAGES) + sobol)
+    sobol = 2 ** int(options.get("log2_samples", 12)) * (P + N)  # four times that while they are drawn
+    work = max(N * N * (PROBLEM * (1 + REMEMBERED) + STAGES) + sobol, 4 * sobol)
+    return 3 * 8 * points * N * (P + N + 3), 8 * work
 
 
 def _correlation(sizes: Sizes, data: str, options: Mapping[str, Any]) -> tuple[int, int]:
@@ -96,7 +97,8 @@ def _correlation(sizes: Sizes, data: str, options: Mapping[str, Any]) -> tuple[i
     from odesim.sgd.limits import PROBLEM
 
     N, _, P, _, points = sizes
-    risk = 4 * min(points * N * N, ENTRIES_AT_ONCE + N * N) if options.get("risk", True) else 0
+    pieces = min(points, 1 + points * N * N // ENTRIES_AT_ONCE)
+    risk = 4 * -(-points // pieces) * N * N if options.get("risk", True) else 0
     Q = 3 * points * N * N if N <= MAX_WIDTH_OF_Q else 0
     return 8 * (5 * points * N * (P + 3) // 2 + max(Q, risk)), 8 * N * N * PROBLEM
 
@@ -106,4 +108,4 @@ def _mean_field(sizes: Sizes, data: str, options: Mapping[str, Any]) -> tuple[in
     neurons = int(options.get("particles", 0)) or N
     corners = float(2 if data == "boolean" else options.get("nodes", 16)) ** P
     work = corners * (P + 12) + neurons * (P + 3) * STAGES
-    return 3 * 8 * points * neurons * (P + 3), int(8 * np.minimum(work, 1e17))
+    return 5 * 4 * points * neurons * (P + 3), int(8 * np.minimum(work, 1e17))
