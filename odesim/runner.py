@@ -205,6 +205,10 @@ def _job(
     """Settle a run, and refuse what no dynamics can run or this one cannot be asked for."""
     count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
     _check_fit(target, network)
+    if not isinstance(events, Event | Iterable):
+        raise checks.InputError(
+            f"run.events={events!r} is no list of events; give events=[risk_below(0.3)] or the like"
+        )
     watched = checked(events)
     if watched and not (reduce or getattr(dynamics, "finds_events", False)):
         raise checks.InputError(
