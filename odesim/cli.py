@@ -143,13 +143,14 @@ def _announce(experiment: Experiment, flags: argparse.Namespace, alone: bool) ->
     from odesim import files
     from odesim.resolve import blocked_messages
 
-    need = experiment.refuse_what_does_not_fit(getattr(flags, "checkpoint", None) is not None, alone)
+    keep = {"checkpoint": flags.checkpoint, "resume": flags.resume} if alone else {}
+    need = experiment.refuse_what_does_not_fit(keep.get("checkpoint") is not None, alone)
     start = experiment.start
     out = files.writable_folder(flags.out)
     if not flags.quiet:
         about = "" if need.total < WORTH_SAYING else f"{need.text()}\n"
         print(f"{_heading(start)}\n\n{experiment.outlook.text()}\n{about}", flush=True)
-    experiment.check(alone)  # which compiles what is not in the cache
+    experiment.check(alone, **keep)  # which compiles what is not in the cache
     for message in blocked_messages(start.blocked):
         print(f"odesim: warning: {message}", file=sys.stderr)
     return out

@@ -17,7 +17,7 @@ from odesim.network import Network
 from odesim.observables import lessons
 from odesim.preparation import Preparation
 from odesim.resolve import blocked_messages, stable_eta_d
-from odesim.runner import early_end, rehearse, run
+from odesim.runner import check_keeping, early_end, rehearse, run
 from odesim.seeds import CHAIN, child
 from odesim.simulation import Findings, examine
 from odesim.targets.series import Target
@@ -98,14 +98,16 @@ class Experiment(Preparation):
             ready(trajectory)
         return Simulation(self, examine(trajectory, self.start.path, rule=self.plateaus))
 
-    def check(self, alone: bool = False) -> None:
+    def check(self, alone: bool = False, checkpoint: Any = None, resume: bool = False) -> None:
         """Refuse now whatever `run`, or where ``alone`` `simulate`, would refuse; nothing is begun.
 
         Raises
         ------
         InputError
-            As they do.
+            As they do, of a checkpoint only what needs no look at the file.
         """
+        if alone:
+            check_keeping(self._dynamics(self.dynamics.name), checkpoint, resume)
         _ = self.by_itself if alone else self.side_by_side
 
     @cached_property
@@ -136,10 +138,12 @@ class Experiment(Preparation):
     def _checked(self, kind: str, keys: tuple[int, ...] = ()) -> Part:
         """Return what one dynamics is to run; what it refuses is refused here."""
         start, starts = self.start, self.starts
-        options = dict(self.dynamics.options) if kind == self.dynamics.name else {}
-        part = Part(menu.build(kind, options, self.runs), self.runs.seeds if kind in menu.ENSEMBLES else 1, keys)
+        part = Part(self._dynamics(kind), self.runs.seeds if kind in menu.ENSEMBLES else 1, keys)
         rehearse(part.dynamics, start.target, starts, start.training, seeds=part.seeds, **self._grid)
         return part
+
+    def _dynamics(self, kind: str) -> Any:
+        return menu.build(kind, dict(self.dynamics.options) if kind == self.dynamics.name else {}, self.runs)
 
     @property
     def _grid(self) -> dict[str, Any]:

@@ -248,19 +248,30 @@ def check_target(target: Any) -> None:
         raise checks.InputError(f"target={str(target)!r} is constant; give a target with a term in some coordinate")
 
 
-def _checkpoint(
-    dynamics: Dynamics, job: Job, settings: dict[str, Any], path: PathLike | None, every: float, resume: bool
-) -> Checkpoint | None:
-    """Settle where the runs are kept, and by what the file knows them again."""
-    if path is None:
-        if resume:
-            raise checks.InputError("run.resume needs the file to go on from; give run.checkpoint (--checkpoint FILE)")
-        return None
-    if not getattr(dynamics, "keeps_checkpoints", False):
+def check_keeping(dynamics: Dynamics, path: PathLike | None, resume: bool) -> None:
+    """Refuse a checkpoint that this dynamics does not keep, or to go on from none.
+
+    Raises
+    ------
+    InputError
+        Saying which.
+    """
+    if path is None and resume:
+        raise checks.InputError("run.resume needs the file to go on from; give run.checkpoint (--checkpoint FILE)")
+    if path is not None and not getattr(dynamics, "keeps_checkpoints", False):
         raise checks.InputError(
             f"{type(dynamics).__name__} keeps no checkpoints, being quick to run again; leave run.checkpoint "
             "(--checkpoint) out, or take a dynamics that trains weights, such as SGD"
         )
+
+
+def _checkpoint(
+    dynamics: Dynamics, job: Job, settings: dict[str, Any], path: PathLike | None, every: float, resume: bool
+) -> Checkpoint | None:
+    """Settle where the runs are kept, and by what the file knows them again."""
+    check_keeping(dynamics, path, resume)
+    if path is None:
+        return None
     watched = (*job.events, *(("reduce",) if settings["run"].get("reduce") else ()))
     parts = fingerprint(dynamics, job.target, job.network, job.training, job.steps, job.seeds, job.rng, watched)
     return checkpoint_at(path, every, resume, parts, {**settings, "versions": {"odesim": versions()["odesim"]}})
