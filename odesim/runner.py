@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
-import sys
-import threading
 import time
 import warnings
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks, memory
 from odesim import seeds as streams
+from odesim.bar import Bar
 from odesim.checkpoints import Checkpoint, checkpoint_at, fingerprint
 from odesim.ensemble import simulate_all, starts_of
 from odesim.events import Event, checked
@@ -117,7 +114,7 @@ def run(
     settings = settings_of(dynamics, job, networks, "times" if steps is None else spacing)
     settings["run"] |= {"reduce": True} if reduce else {}
     kept = _checkpoint(dynamics, job, settings, checkpoint, checkpoint_every, resume)
-    with _Bar(type(dynamics).__name__, progress) as bar:
+    with Bar(type(dynamics).__name__, progress) as bar:
         job = dataclasses.replace(job, progress=bar, checkpoint=kept)
         single = isinstance(network, Network)
         with memory.named("the run", "lower network.width, network.dim, run.points or run.seeds"):
@@ -275,40 +272,3 @@ def _checkpoint(
     watched = (*job.events, *(("reduce",) if settings["run"].get("reduce") else ()))
     parts = fingerprint(dynamics, job.target, job.network, job.training, job.steps, job.seeds, job.rng, watched)
     return checkpoint_at(path, every, resume, parts, {**settings, "versions": {"odesim": versions()["odesim"]}})
-
-
-class _Bar:
-    """A progress bar that any thread may move, forwards only; silent where it is not wanted."""
-
-    def __init__(self, label: str, show: bool | None) -> None:
-        self._lock = threading.Lock()
-        self._bar: Any = None
-        if sys.stderr.isatty() if show is None else show:
-            from tqdm import tqdm
-
-            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            columns, rows = shutil.get_terminal_size()  # 80 × 24 where the terminal does not tell
-            self._bar = tqdm(
-                total=1.0,
-                desc=label,
-                bar_format=form,
-                file=sys.stderr,
-                leave=False,
-                ncols=min(columns, 100),
-                nrows=rows,
-            )
-
-    def __call__(self, share: float) -> None:
-        if self._bar is not None:
-            with self._lock:
-                self._bar.update(max(min(share, 1.0) - self._bar.n, 0.0))
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.refresh()
-            self._bar.close()

@@ -17,7 +17,7 @@ ROOMS = [
     "leaps", "predictions", "dossier", "network", "own_weights", "training", "schedules", "trajectory", "events",
     "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "needs", "resolve", "rebuild",
     "ridge_fit", "spectrum", "stationary", "escapes", "outlook", "forecast", "passages", "reduction", "provenance",
-    "runner", "survival", "_searching", "searching", "alignment", "network_series", "observables", "plateaus",
+    "bar", "runner", "survival", "_searching", "searching", "alignment", "network_series", "observables", "plateaus",
     "distances", "gauges", "midpoints", "comparison", "simulation", "readers", "specs", "config", "preparation",
     "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
