@@ -19,7 +19,6 @@ from odesim.flags import experiment_of, experiment_parser, expression_of, leap_p
 
 if TYPE_CHECKING:
     from odesim.experiment import Experiment, Result, Simulation
-    from odesim.memory import Memory
 
 DONE, ENDED_EARLY, BAD_INPUT = 0, 1, 2
 
@@ -89,7 +88,7 @@ def compare(words: list[str]) -> int:
     """Compare: integrate the ODE, run SGD from the same weights, draw, write and print how they agree."""
     flags = parse(experiment_parser("compare"), words)
     experiment = experiment_of(flags)
-    out = _announce(experiment, flags, trains=True)
+    out = _announce(experiment, flags, alone=False)
     result = experiment.run(
         progress=False if flags.quiet else None, ready=lambda name, run: run.save(out / f"{name}.npz")
     )
@@ -99,11 +98,9 @@ def compare(words: list[str]) -> int:
 
 def simulate(words: list[str]) -> int:
     """Simulate: run one dynamics, draw, write and print what its risk did."""
-    from odesim.menu import TRAIN_WEIGHTS
-
     flags = parse(experiment_parser("simulate"), words)
     experiment = experiment_of(flags)
-    out = _announce(experiment, flags, trains=experiment.dynamics.name in TRAIN_WEIGHTS)
+    out = _announce(experiment, flags, alone=True)
     result = experiment.simulate(
         progress=False if flags.quiet else None,
         ready=lambda run: run.save(out / "trajectory.npz"),
@@ -141,27 +138,19 @@ def _heading(start: Any) -> str:
     return "\n".join([head, *ends, f"  {path.plateau_levels[-1]:.4g} at the end"])
 
 
-def _memory(experiment: Experiment, checkpoint: bool) -> Memory:
-    """Return what the run needs; more than there is is refused before anything is drawn."""
-    from odesim import memory
-
-    need = experiment.memory(checkpoint)
-    sizes = f"--width {experiment.network.width} with --dim {experiment.network.dim}"
-    memory.refuse(sizes, need.total, "lower them, --seeds or --points, or take --dtype float32")
-    return need
-
-
-def _announce(experiment: Experiment, flags: argparse.Namespace, trains: bool) -> Path:
-    """Print what is known before the run, of one that trains weights its memory; return the folder for files."""
+def _announce(experiment: Experiment, flags: argparse.Namespace, alone: bool) -> Path:
+    """Print what is known before the run, and refuse what cannot be run; return the folder for files."""
     from odesim import files
     from odesim.resolve import blocked_messages
 
-    need = _memory(experiment, getattr(flags, "checkpoint", None) is not None) if trains else None
+    keep = {"checkpoint": flags.checkpoint, "resume": flags.resume} if alone else {}
+    need = experiment.refuse_what_does_not_fit(keep.get("checkpoint") is not None, alone)
     start = experiment.start
     out = files.writable_folder(flags.out)
     if not flags.quiet:
-        about = "" if need is None or need.total < WORTH_SAYING else f"{need.text()}\n"
+        about = "" if need.total < WORTH_SAYING else f"{need.text()}\n"
         print(f"{_heading(start)}\n\n{experiment.outlook.text()}\n{about}", flush=True)
+    experiment.check(alone, **keep)  # which compiles what is not in the cache
     for message in blocked_messages(start.blocked):
         print(f"odesim: warning: {message}", file=sys.stderr)
     return out

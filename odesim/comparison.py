@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from odesim.checks import InputError
 from odesim.distances import distance
 from odesim.gauges import noise_gauges
-from odesim.passages import censored_quantile, first_passage
+from odesim.midpoints import escape, midpoints, passages, ratios
 from odesim.plateaus import Plateau, PlateauRule, find_plateaus
 from odesim.trajectory import Trajectory
 
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from odesim.complexity import LeapPath
     from odesim.targets.series import Target
 
-Floats = NDArray[np.float64]
 NAMES = {"ode": "ODE", "sgd": "SGD median", "chain": "chain's median"}
 
 
@@ -72,6 +69,16 @@ class Comparison:
     chain_distance: dict[str, Any] | None = None
 
     @property
+    def ratios(self) -> list[dict[str, Any]]:
+        """How much later, or sooner, than the ODE the runs escape, one entry a predicted escape.
+
+        Besides ``level`` and ``terms`` of that escape: ``sgd_over_ode``, SGD's median escape step over the ODE's, and
+        with a chain ``chain_over_ode`` and ``sgd_over_chain``, of the medians of both. None where one of the two never
+        escapes, and where the step to divide by is 0, the start lying beyond.
+        """
+        return [ratios(one) for one in self.escape_steps]
+
+    @property
     def noise_sentence(self) -> str:
         """One sentence where SGD's noise, and not the ODE, decides when runs escape; else empty."""
         if self.noise_gauge is None or self.noise_gauge <= 1:
@@ -100,6 +107,7 @@ class Comparison:
         found = {
             "plateaus": {who: [asdict(one) for one in flats] for who, flats in self.plateaus.items()},
             "escape_steps": self.escape_steps,
+            "ratios": self.ratios,
             "floor": self.floor if np.isfinite(self.floor) else None,
             "noise_gauge": self.noise_gauge,
             "noise_gauge_by_escape": self.noise_gauge_by_escape,
@@ -126,13 +134,13 @@ class Comparison:
 def compare(
     ode: Trajectory,
     sgd: Trajectory,
-    path: LeapPath | None = None,
-    *,
     chain: Trajectory | None = None,
+    *,
+    path: LeapPath | None = None,
     target: Target | None = None,
     rule: PlateauRule | None = None,
 ) -> Comparison:
-    """Compare a flow with SGD from the same start.
+    """Compare a flow with SGD, and with the exact chain, from the same start.
 
     Parameters
     ----------
@@ -140,10 +148,10 @@ def compare(
         A single run.
     sgd : Trajectory
         An ensemble; a single run is an ensemble of one.
-    path : LeapPath, optional
-        The predictions; by default those of ``target``.
     chain : Trajectory, optional
         Runs of the exact `Chain` from the same start: the law of SGD, to which both are then compared.
+    path : LeapPath, optional
+        The predictions; by default those of ``target``.
     target : Target, optional
         By default the one that ``ode.settings["target"]`` names.
     rule : PlateauRule, optional
@@ -152,9 +160,10 @@ def compare(
     Raises
     ------
     InputError
-        If ``ode`` is an ensemble, two of them share no steps or differ in width or coordinates, or no target is
-        known.
+        If one of them is no `Trajectory` or ``path`` no leap path, ``ode`` is an ensemble, two of them share no steps
+        or differ in width or coordinates, or no target is known.
     """
+    _check_kinds({"ode": ode, "sgd": sgd} | ({} if chain is None else {"chain": chain}), path)
     if ode.ensemble:
         raise InputError(f"ode holds {ode.seeds} runs; give a single one, such as ode[0]")
     if path is None:
@@ -162,54 +171,40 @@ def compare(
 
         path = leap_path(target if target is not None else _target_of(ode))
     runs = {"ode": ode, "sgd": sgd} | ({} if chain is None else {"chain": chain})
-    passages = [_passages(runs, middle) for middle in _midpoints(path.plateau_levels)]
-    gauges = noise_gauges(ode, [float(by["ode"][0]) for by in passages])
+    passed = [passages(runs, middle) for middle in midpoints(path.plateau_levels)]
+    gauges = noise_gauges(ode, [float(by["ode"][0]) for by in passed])
     return Comparison(
         ode=ode,
         sgd=sgd,
         path=path,
         plateaus={name: find_plateaus(run, path, rule=rule) for name, run in runs.items()},
-        escape_steps=[_escape(path, i, by) for i, by in enumerate(passages)],
+        escape_steps=[escape(path, i, by) for i, by in enumerate(passed)],
         floor=float(ode.risk[np.isfinite(ode.risk)][-1]) if np.isfinite(ode.risk).any() else float("nan"),
         noise_gauge=gauges[-1],
-        noise_gauge_by_escape=gauges[: len(passages)],
+        noise_gauge_by_escape=gauges[: len(passed)],
         distance=distance(ode, sgd),
         chain=chain,
         chain_distance=None if chain is None else _to_chain(ode, sgd, chain),
     )
 
 
+def _check_kinds(runs: Mapping[str, Any], path: Any) -> None:
+    """Refuse what is no run, or no prediction, by its name."""
+    remedies = {
+        "ode": "give a run of a flow",
+        "sgd": "give runs of SGD()",
+        "chain": "give runs of Chain() there, and predictions by name: compare(ode, sgd, path=path)",
+    }
+    for name, one in runs.items():
+        if not isinstance(one, Trajectory):
+            raise InputError(f"{name} is of type {type(one).__name__}, not a Trajectory; {remedies[name]}")
+    if path is not None and not (hasattr(path, "plateau_levels") and hasattr(path, "labels")):
+        raise InputError(f"path is of type {type(path).__name__}, not a LeapPath; give leap_path(target), or target=")
+
+
 def _to_chain(ode: Trajectory, sgd: Trajectory, chain: Trajectory) -> dict[str, Any]:
     """Distances of the other two to the chain's mean."""
     return {name: distance(run, chain, (name, "chain")) for name, run in (("ode", ode), ("sgd", sgd))}
-
-
-def _midpoints(levels: tuple[float, ...]) -> list[float]:
-    """Middles between neighbouring levels; the risk has escaped from the one above when it passes it."""
-    return [(left + right) / 2 for left, right in itertools.pairwise(levels)]
-
-
-def _passages(runs: Mapping[str, Trajectory], level: float) -> dict[str, Floats]:
-    """First passages of each one's runs, of the ODE its only one."""
-    return {name: np.atleast_1d(first_passage(run.steps, run.risk, level)) for name, run in runs.items()}
-
-
-def _escape(path: LeapPath, i: int, by: Mapping[str, Floats]) -> dict[str, Any]:
-    """One entry of ``escape_steps``."""
-    by_ode = float(by["ode"][0])
-    return {
-        "level": float(path.plateau_levels[i]),
-        "terms": path.labels[i].split(" + "),
-        "ode": by_ode if np.isfinite(by_ode) else None,
-        **{name: _quantiles(passages) for name, passages in by.items() if name != "ode"},
-    }
-
-
-def _quantiles(passages: Floats) -> dict[str, Any]:
-    """Median and quartiles of first passages, and how many never happen."""
-    shares = {"median": 0.5, "q25": 0.25, "q75": 0.75}
-    found = {name: censored_quantile(passages, q) for name, q in shares.items()}
-    return {**found, "censored": int(np.isinf(passages).sum())}
 
 
 def _target_of(ode: Trajectory) -> Target:
@@ -220,7 +215,7 @@ def _target_of(ode: Trajectory) -> Target:
     table = named if isinstance(named, Mapping) else {"expression": named, "data": ode.settings.get("data")}
     expression = table.get("expression")
     if not isinstance(expression, str):
-        raise InputError("ode.settings names no target; give compare(ode, sgd, path) or target=")
+        raise InputError("ode.settings names no target; give compare(ode, sgd, path=path) or target=")
     return Target.parse(expression, data=table.get("data") or "gaussian")
 
 
@@ -240,22 +235,25 @@ def _plateau_lines(c: Comparison) -> list[str]:
 
 
 def _escape_lines(c: Comparison) -> list[str]:
-    """Table of the escapes, ODE and SGD side by side, the chain's below."""
+    """Table of the escapes, ODE and SGD side by side with their ratio, the chain's below."""
     names = [" + ".join(one["terms"]) for one in c.escape_steps]
     room = max([15, *map(len, names)])
-    titles = f"{'ODE step':>10}  {'SGD median':>10}  {'quartiles':<20} never"
+    titles = f"{'ODE step':>10}  {'SGD median':>10} {'/ ODE':>6}  {'quartiles':<20} never"
     lines = [f"{'escape by':<{room}} {'midpoint':>8}  {titles}"]
-    middles = _midpoints(c.path.plateau_levels)
-    for name, one, middle in zip(names, c.escape_steps, middles, strict=True):
-        lines.append(f"{name:<{room}} {middle:8.4g}  {_whole(one['ode']):>10}  {_runs_text(one['sgd'], c.sgd.seeds)}")
+    rows = zip(names, midpoints(c.path.plateau_levels), c.escape_steps, c.ratios, strict=True)
+    for name, middle, one, over in rows:
+        runs = _runs_text(one["sgd"], over["sgd_over_ode"], c.sgd.seeds)
+        lines.append(f"{name:<{room}} {middle:8.4g}  {_whole(one['ode']):>10}  {runs}")
         if c.chain is not None:
-            lines.append(f"{'  by the chain':<{room}} {'':8}  {'':10}  {_runs_text(one['chain'], c.chain.seeds)}")
+            runs = _runs_text(one["chain"], over["chain_over_ode"], c.chain.seeds)
+            lines.append(f"{'  by the chain':<{room}} {'':8}  {'':10}  {runs}")
     return lines
 
 
-def _runs_text(by: Mapping[str, Any], seeds: int) -> str:
-    """Median, quartiles and the number that never escape, in the table's columns."""
-    return f"{_whole(by['median']):>10}  {_quartiles(by):<20} {by['censored']} of {seeds}"
+def _runs_text(by: Mapping[str, Any], over_ode: float | None, seeds: int) -> str:
+    """Median, its ratio to the ODE's step, quartiles and the number that never escape, in the table's columns."""
+    ratio = "" if over_ode is None else f"{over_ode:.3g}"
+    return f"{_whole(by['median']):>10} {ratio:>6}  {_quartiles(by):<20} {by['censored']} of {seeds}"
 
 
 def _quartiles(by: Mapping[str, Any]) -> str:

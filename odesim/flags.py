@@ -33,7 +33,10 @@ def parse(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespa
         if word == "--":
             rest.extend(queue)
         elif takes_value.get(word):
-            flags.append("=".join([word, *itertools.islice(queue, 1)]))
+            value = list(itertools.islice(queue, 1))
+            if value and value[0] in takes_value:
+                raise InputError(f"{word} has no value before {value[0]}; give one, see {parser.prog} --help")
+            flags.append("=".join([word, *value]))
         elif word.startswith("--") or word in takes_value:
             flags.append(word)
         else:

@@ -37,12 +37,17 @@ class Memory:
         """The larger of the two."""
         return max(self.start, sum(self.parts.values()))
 
+    @property
+    def largest(self) -> str:
+        """The name of the largest part; empty where drawing the start takes more than all of them."""
+        return "" if self.start > sum(self.parts.values()) else max(self.parts, key=lambda name: self.parts[name])
+
     def __str__(self) -> str:
         return self.text()
 
     def text(self) -> str:
         """Return one line: the total, and what it is made of, the largest first."""
-        if self.start > sum(self.parts.values()):
+        if not self.largest:
             return f"memory: {size(self.start)}, to draw the start weights"
         ordered = sorted(self.parts.items(), key=lambda part: -part[1])
         return f"memory: {size(self.total)} ({', '.join(f'{name} {size(held)}' for name, held in ordered if held)})"

@@ -160,7 +160,8 @@ class Network:
         parent = seeds.seed_sequence(rng)
         first = cls.random(target, **options, rng=parent)
         what = f"network.count={number} with network.width={first.width} and network.dim={first.dim}"
-        memory.refuse(what, 8 * number * first.width * first.dim, REMEDY)
+        each = first.dim if first.weights is not None else first.width + target.P
+        memory.refuse(what, 8 * number * first.width * each, REMEDY)
         with memory.named(what, REMEDY):
             further = (seeds.child(parent, seeds.STARTS, i) for i in range(1, number))
             return [first, *(cls.random(target, **options, rng=one) for one in further)]

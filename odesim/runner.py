@@ -1,16 +1,11 @@
-"""run: one verb for every dynamics; checks, output grid, progress and provenance."""
+"""run: one verb for every dynamics; checks, output grid, progress and provenance. rehearse: its refusals alone."""
 
 from __future__ import annotations
 
 import dataclasses
-import platform
-import shutil
-import sys
-import threading
 import time
+import warnings
 from collections.abc import Iterable, Sequence
-from importlib import metadata
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from odesim import checks, memory
 from odesim import seeds as streams
+from odesim.bar import Bar
 from odesim.checkpoints import Checkpoint, checkpoint_at, fingerprint
 from odesim.ensemble import simulate_all, starts_of
 from odesim.events import Event, checked
@@ -25,6 +21,7 @@ from odesim.files import PathLike
 from odesim.integrate.grids import step_grid, steps_at
 from odesim.job import Dynamics, Job
 from odesim.network import Network
+from odesim.provenance import settings_of, versions
 from odesim.reduction import simulate_reduced
 from odesim.targets.series import Target
 from odesim.targets.teacher import TeacherTarget
@@ -111,21 +108,13 @@ def run(
         If not even a first checkpoint can be written.
     """
     started = time.perf_counter()
-    grid = _grid(steps, points, spacing, t_eval, training)
-    count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
     networks = starts_of(network)
-    _check_fit(target, networks[0])
-    watched = checked(events)
-    if watched and not (reduce or getattr(dynamics, "finds_events", False)):
-        raise checks.InputError(
-            f"{type(dynamics).__name__} finds no events between its outputs; leave run.events out and look for the "
-            "level in the recorded rows, give reduce=True, which looks in rows that it then drops, or take a flow"
-        )
-    job = Job(target, networks[0], training, grid, count, streams.seed_sequence(rng), events=watched)
-    settings = _settings(dynamics, job, networks, "times" if steps is None else spacing)
+    grid = _grid(steps, points, spacing, t_eval, training)
+    job = _job(dynamics, target, networks[0], training, grid, events, seeds, rng, reduce)
+    settings = settings_of(dynamics, job, networks, "times" if steps is None else spacing)
     settings["run"] |= {"reduce": True} if reduce else {}
     kept = _checkpoint(dynamics, job, settings, checkpoint, checkpoint_every, resume)
-    with _Bar(type(dynamics).__name__, progress) as bar:
+    with Bar(type(dynamics).__name__, progress) as bar:
         job = dataclasses.replace(job, progress=bar, checkpoint=kept)
         single = isinstance(network, Network)
         with memory.named("the run", "lower network.width, network.dim, run.points or run.seeds"):
@@ -143,12 +132,39 @@ def run(
     )
 
 
-def versions() -> dict[str, str]:
-    """Return the versions that a result depends on: odesim, Python, NumPy, SciPy, numba."""
-    import odesim
+def rehearse(
+    dynamics: Dynamics,
+    target: Target | TeacherTarget,
+    network: Network | Sequence[Network],
+    training: Training,
+    *,
+    steps: int,
+    points: int = 300,
+    spacing: str = "log",
+    seeds: int = 1,
+    rng: Any = 0,
+) -> None:
+    """Refuse now what `run` would refuse of these arguments, without taking a step; of a list, from the first start.
 
-    found = {"odesim": odesim.__version__, "python": platform.python_version()}
-    return found | {name: metadata.version(name) for name in ("numpy", "scipy", "numba")}
+    A dynamics that has a ``check(job)`` is asked by it. Another one is run with its stop flag set, of one data seed:
+    it then checks and lays out all that it would, and returns before its first step. One that says neither
+    ``many_starts`` nor ``keeps_checkpoints`` need not know that flag and is not asked at all.
+
+    Raises
+    ------
+    InputError
+        As `run` does.
+    """
+    grid = _grid(steps, points, spacing, None, training)
+    job = _job(dynamics, target, starts_of(network)[0], training, grid, (), seeds, rng, False)
+    own = getattr(dynamics, "check", None)
+    if own is not None:
+        own(job)
+    elif getattr(dynamics, "many_starts", False) or getattr(dynamics, "keeps_checkpoints", False):
+        job.stop.set()
+        with warnings.catch_warnings():  # which the run itself will give
+            warnings.simplefilter("ignore")
+            dynamics.simulate(dataclasses.replace(job, seeds=1))
 
 
 class EarlyEnd(NamedTuple):
@@ -170,6 +186,33 @@ def early_end(trajectory: Trajectory) -> EarlyEnd | None:
     why = Status(int(status[ended[first]]))
     who = f"{ended.size} of {status.size} runs" if trajectory.ensemble else "the run"
     return EarlyEnd(why, f"{trajectory.kind}: {who} ended early, after step {last}: {why.text}")
+
+
+def _job(
+    dynamics: Dynamics,
+    target: Target | TeacherTarget,
+    network: Network,
+    training: Training,
+    grid: NDArray[np.int64],
+    events: Iterable[Event],
+    seeds: int,
+    rng: Any,
+    reduce: bool,
+) -> Job:
+    """Settle a run, and refuse what no dynamics can run or this one cannot be asked for."""
+    count = checks.integer("run.seeds", seeds, low=1, remedy="give the number of data streams")
+    _check_fit(target, network)
+    if not isinstance(events, Event | Iterable):
+        raise checks.InputError(
+            f"run.events={events!r} is no list of events; give events=[risk_below(0.3)] or the like"
+        )
+    watched = checked(events)
+    if watched and not (reduce or getattr(dynamics, "finds_events", False)):
+        raise checks.InputError(
+            f"{type(dynamics).__name__} finds no events between its outputs; leave run.events out and look for the "
+            "level in the recorded rows, give reduce=True, which looks in rows that it then drops, or take a flow"
+        )
+    return Job(target, network, training, grid, count, streams.seed_sequence(rng), events=watched)
 
 
 def _grid(
@@ -202,99 +245,30 @@ def check_target(target: Any) -> None:
         raise checks.InputError(f"target={str(target)!r} is constant; give a target with a term in some coordinate")
 
 
-def _checkpoint(
-    dynamics: Dynamics, job: Job, settings: dict[str, Any], path: PathLike | None, every: float, resume: bool
-) -> Checkpoint | None:
-    """Settle where the runs are kept, and by what the file knows them again."""
-    if path is None:
-        if resume:
-            raise checks.InputError("run.resume needs the file to go on from; give run.checkpoint (--checkpoint FILE)")
-        return None
-    if not getattr(dynamics, "keeps_checkpoints", False):
+def check_keeping(dynamics: Dynamics, path: PathLike | None, resume: bool) -> None:
+    """Refuse a checkpoint that this dynamics does not keep, or to go on from none.
+
+    Raises
+    ------
+    InputError
+        Saying which.
+    """
+    if path is None and resume:
+        raise checks.InputError("run.resume needs the file to go on from; give run.checkpoint (--checkpoint FILE)")
+    if path is not None and not getattr(dynamics, "keeps_checkpoints", False):
         raise checks.InputError(
             f"{type(dynamics).__name__} keeps no checkpoints, being quick to run again; leave run.checkpoint "
             "(--checkpoint) out, or take a dynamics that trains weights, such as SGD"
         )
+
+
+def _checkpoint(
+    dynamics: Dynamics, job: Job, settings: dict[str, Any], path: PathLike | None, every: float, resume: bool
+) -> Checkpoint | None:
+    """Settle where the runs are kept, and by what the file knows them again."""
+    check_keeping(dynamics, path, resume)
+    if path is None:
+        return None
     watched = (*job.events, *(("reduce",) if settings["run"].get("reduce") else ()))
     parts = fingerprint(dynamics, job.target, job.network, job.training, job.steps, job.seeds, job.rng, watched)
     return checkpoint_at(path, every, resume, parts, {**settings, "versions": {"odesim": versions()["odesim"]}})
-
-
-def _settings(dynamics: Dynamics, job: Job, networks: Sequence[Network], spacing: str) -> dict[str, Any]:
-    """Return what was run as plain JSON values."""
-    network = networks[0]
-    second, biases = (np.abs([getattr(one, layer) for one in networks]) for layer in "ab")
-    options: dict[str, Any] = dataclasses.asdict(dynamics) if dataclasses.is_dataclass(dynamics) else {}
-    return {
-        "target": {"expression": str(job.target), "data": job.target.data},
-        "network": {
-            "dim": network.dim,
-            "width": network.width,
-            "activation": network.activation.name,
-            "scaling": network.scaling,
-            "second_layer": float(second.max()),
-            "second_layer_smallest": float(second.min()),
-            "biases": float(biases.max()),
-        },
-        "training": job.training.as_dict(),
-        "dynamics": {
-            "name": type(dynamics).__name__,
-            **{key: _plain(value) for key, value in options.items()},
-        },
-        "run": {
-            "steps": int(job.steps[-1]),
-            "points": job.steps.size,
-            "spacing": spacing,
-            "seeds": job.seeds,
-            **({"starts": len(networks)} if len(networks) > 1 else {}),
-            "rng": _plain(job.rng),
-            **({"events": [dataclasses.asdict(one) for one in job.events]} if job.events else {}),
-        },
-    }
-
-
-def _plain(value: Any) -> Any:
-    """Return a JSON value that says the same: a seed by its entropy, anything unknown by its text."""
-    if isinstance(value, np.random.SeedSequence):
-        keys = list(value.spawn_key)
-        return {"entropy": value.entropy, "spawn_key": keys} if keys else value.entropy
-    if isinstance(value, np.generic):
-        return value.item()
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-class _Bar:
-    """A progress bar that any thread may move, forwards only; silent where it is not wanted."""
-
-    def __init__(self, label: str, show: bool | None) -> None:
-        self._lock = threading.Lock()
-        self._bar: Any = None
-        if sys.stderr.isatty() if show is None else show:
-            from tqdm import tqdm
-
-            form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-            columns, rows = shutil.get_terminal_size()  # 80 × 24 where the terminal does not tell
-            self._bar = tqdm(
-                total=1.0,
-                desc=label,
-                bar_format=form,
-                file=sys.stderr,
-                leave=False,
-                ncols=min(columns, 100),
-                nrows=rows,
-            )
-
-    def __call__(self, share: float) -> None:
-        if self._bar is not None:
-            with self._lock:
-                self._bar.update(max(min(share, 1.0) - self._bar.n, 0.0))
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            self._bar.refresh()
-            self._bar.close()

@@ -77,6 +77,8 @@ def test_summary_has_the_chain_beside_the_others(result):
     assert read["plateaus"].keys() == read["learned"].keys() == read["seconds"].keys() == three
     assert all(one["chain"].keys() == {"median", "q25", "q75", "censored"} for one in read["escape_steps"])
     assert read["chain_distance"].keys() == {"ode", "sgd"}
+    pairs = {"sgd_over_ode", "chain_over_ode", "sgd_over_chain"}
+    assert all(one.keys() == {"level", "terms"} | pairs for one in read["ratios"])
     sizes = {"sup", "mean", "sup_se", "mean_se"}
     assert all(gap.keys() == sizes | {"overlaps"} for gap in read["chain_distance"].values())
     assert all(gap["overlaps"].keys() == sizes for gap in read["chain_distance"].values())
@@ -138,12 +140,12 @@ def test_where_noise_is_large_the_chains_spread_is_named():
     noisy = {"noise_rate": np.full((4, 2), 5.0)}
     falls, stays = [1.0, 0.9, 0.4, 0.1], [1.0] * 4
     chain = story([falls, falls, falls, stays])
-    quiet = compare(story(falls), story([falls]), PATH, chain=chain)
+    quiet = compare(story(falls), story([falls]), chain, path=PATH)
     assert quiet.noise_sentence == ""
-    bare = compare(story(stays, **noisy), story([falls]), PATH)
+    bare = compare(story(stays, **noisy), story([falls]), path=PATH)
     assert "the ODE is not expected to give the mean curve" in bare.noise_sentence
     assert "compare medians" in bare.noise_sentence
-    c = compare(story(stays, **noisy), story([falls]), PATH, chain=chain)
+    c = compare(story(stays, **noisy), story([falls]), chain, path=PATH)
     assert "the ODE is not expected to give the mean curve" in c.noise_sentence
     passed = f"{10 * 10**0.8:.0f}"
     end = f"the chain's runs learn z1*z2*z3 at step {passed} (quartiles {passed} .. never, never in 1 of 4)."
@@ -154,7 +156,7 @@ def test_where_noise_is_large_the_chains_spread_is_named():
 def test_distances_to_the_chain_have_known_values():
     chain = story([[1.0, 1.0, 0.5, 0.2], [1.0, 1.0, 0.7, 0.4]])
     sgd = story([[1.0, 1.0, 0.9, 0.3], [1.0, 1.0, 0.5, 0.1]])
-    c = compare(story([1.0, 1.0, 0.4, 0.3]), sgd, PATH, chain=chain)
+    c = compare(story([1.0, 1.0, 0.4, 0.3]), sgd, chain, path=PATH)
     ode, mean = c.chain_distance["ode"], c.chain_distance["sgd"]
     assert (ode["sup"], ode["mean"]) == (pytest.approx(0.2), pytest.approx(0.05))
     assert (ode["sup_se"], ode["mean_se"]) == (pytest.approx(2.0), pytest.approx(1.0))
@@ -164,10 +166,57 @@ def test_distances_to_the_chain_have_known_values():
     assert mean["mean_se"] == pytest.approx(np.mean(by_point))
 
 
+def test_ratios_are_those_of_the_median_escape_steps():
+    """In ln(step) the risk falls linearly: through the middle at 10·10^0.8, by the chain at 100·10^0.8."""
+    early, late, never = [1.0, 0.9, 0.4, 0.1], [1.0, 0.9, 0.9, 0.4], [1.0] * 4
+    passed = {"early": 10 * 10**0.8, "late": 100 * 10**0.8}
+    c = compare(story(early), story([early, late, late]), story([early, early, never]), path=PATH)
+    (one,) = c.ratios
+    assert one == {
+        "level": 1.0,
+        "terms": ["z1*z2*z3"],
+        "sgd_over_ode": pytest.approx(10),
+        "chain_over_ode": pytest.approx(1),
+        "sgd_over_chain": pytest.approx(10),
+    }
+    assert one["sgd_over_chain"] == pytest.approx(passed["late"] / passed["early"])
+    assert c.summary()["ratios"] == c.ratios
+    (first, second) = [line.split() for line in c.text().splitlines() if "of 3" in line]
+    assert (first[4], second[4]) == ("10", "1")
+
+
+@pytest.mark.parametrize(
+    ("ode", "chain", "known"),
+    [("early", "never", {"sgd_over_ode"}), ("never", "early", {"sgd_over_chain"}), ("beyond", "beyond", set())],
+)
+def test_where_one_never_escapes_or_starts_beyond_there_is_no_ratio(ode, chain, known):
+    lines = {"early": [1.0, 0.9, 0.4, 0.1], "never": [1.0] * 4, "beyond": [0.2] * 4}
+    c = compare(story(lines[ode]), story([lines["early"]]), story([lines[chain]]), path=PATH)
+    (one,) = json.loads(json.dumps(c.summary(), allow_nan=False))["ratios"]
+    assert {name for name in ("sgd_over_ode", "chain_over_ode", "sgd_over_chain") if one[name] is not None} == known
+    (alone,) = compare(story(lines["early"]), story([lines["early"]]), path=PATH).ratios
+    assert alone == {"level": 1.0, "terms": ["z1*z2*z3"], "sgd_over_ode": 1.0}
+
+
+def test_what_stands_in_the_wrong_place_is_named():
+    line = [1.0, 0.9, 0.4, 0.1]
+    path = od.leap_path(od.Target.parse("z1*z2*z3"))
+    with pytest.raises(
+        InputError, match=r"chain is of type LeapPath, not a Trajectory; .*compare\(ode, sgd, path=path\)"
+    ):
+        compare(story(line), story([line]), path)
+    with pytest.raises(InputError, match=r"sgd is of type NoneType, not a Trajectory; give runs of SGD\(\)"):
+        compare(story(line), None)
+    with pytest.raises(
+        InputError, match=r"path is of type Target, not a LeapPath; give leap_path\(target\), or target="
+    ):
+        compare(story(line), story([line]), path=od.Target.parse("z1"))
+
+
 def test_a_chain_of_another_network_is_refused():
     line = [1.0, 0.9, 0.4, 0.1]
     with pytest.raises(InputError, match="ode and chain have overlaps of shape"):
-        compare(story(line), story([line]), PATH, chain=story([line], m=np.zeros((1, 4, 2, 2))))
+        compare(story(line), story([line]), story([line], m=np.zeros((1, 4, 2, 2))), path=PATH)
     late = dataclasses.replace(story([line]), steps=np.array([0, 11, 101, 1001]))
     with pytest.raises(InputError, match="sgd and chain share no output steps"):
         distance(story([line]), late, ("sgd", "chain"))

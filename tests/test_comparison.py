@@ -73,7 +73,7 @@ def test_quantile_that_falls_on_a_censored_run_is_none():
 
 def test_escape_steps_run_by_run():
     late = [1.2, 1.2, 1.2, 1.2, 0.6, 0.6]
-    c = compare(run(LINE), run([LINE, LINE, late, late]), PATH)
+    c = compare(run(LINE), run([LINE, LINE, late, late]), path=PATH)
     first, second = c.escape_steps
     assert (first["level"], first["terms"]) == (1.0, ["z1", "z2"])
     assert (second["level"], second["terms"]) == (0.5, ["z1*z2*z3"])
@@ -86,7 +86,7 @@ def test_escape_steps_run_by_run():
 
 
 def test_an_ode_that_never_escapes():
-    c = compare(run([1.2] * 6), run([[1.2] * 6]), PATH)
+    c = compare(run([1.2] * 6), run([[1.2] * 6]), path=PATH)
     assert [one["ode"] for one in c.escape_steps] == [None, None]
     assert c.floor == 1.2
 
@@ -106,7 +106,7 @@ def test_noise_gauge_is_an_integral_up_to_the_escape():
 
 def test_noise_sentence_only_above_one():
     for rate, said in ((0.01, False), (1.0, True)):
-        c = compare(run(LINE, noise_rate=np.full((6, N), rate)), run([LINE]), PATH)
+        c = compare(run(LINE, noise_rate=np.full((6, N), rate)), run([LINE]), path=PATH)
         assert bool(c.noise_sentence) == said
         assert c.noise_sentence in c.text()
         assert c.noise_gauge == c.noise_gauge_by_escape[-1]
@@ -150,9 +150,9 @@ def test_a_single_standard_error_is_unknown():
 def test_summary_is_strict_json_with_its_keys():
     risk = np.array([LINE] * 3)
     risk[1, 3:] = np.nan
-    c = compare(run(LINE), run(risk), PATH)
+    c = compare(run(LINE), run(risk), path=PATH)
     read = json.loads(json.dumps(c.summary(), allow_nan=False))
-    keys = {"plateaus", "escape_steps", "floor", "noise_gauge", "noise_gauge_by_escape", "distance"}
+    keys = {"plateaus", "escape_steps", "ratios", "floor", "noise_gauge", "noise_gauge_by_escape", "distance"}
     assert read.keys() == keys
     assert read["plateaus"].keys() == {"ode", "sgd"}
     entry = {"level", "start_step", "end_step", "start_time", "end_time", "kind", "matched"}
@@ -161,7 +161,7 @@ def test_summary_is_strict_json_with_its_keys():
 
 
 def test_text_shows_both_side_by_side():
-    text = str(compare(run(LINE), run([LINE, [1.2] * 6]), PATH))
+    text = str(compare(run(LINE), run([LINE, [1.2] * 6]), path=PATH))
     assert "1 -> 0.5 -> 0" in text
     assert any(line.startswith("z1*z2*z3") and "3162" in line and "1 of 2" in line for line in text.splitlines())
 
@@ -178,10 +178,10 @@ def test_target_is_taken_from_the_settings():
 
 def test_bad_input():
     with pytest.raises(InputError, match="ode holds 1 runs"):
-        compare(run([LINE]), run([LINE]), PATH)
+        compare(run([LINE]), run([LINE]), path=PATH)
     with pytest.raises(InputError, match="names no target"):
         compare(run(LINE), run([LINE]))
     with pytest.raises(InputError, match="overlaps of shape"):
-        compare(run(LINE), run([LINE], m=np.zeros((1, 6, N, P + 1))), PATH)
+        compare(run(LINE), run([LINE], m=np.zeros((1, 6, N, P + 1))), path=PATH)
     with pytest.raises(InputError, match="share no output steps but 0"):
         distance(run(LINE), dataclasses.replace(run([LINE]), steps=STEPS * 7 + (STEPS > 0)))

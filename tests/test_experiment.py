@@ -224,7 +224,7 @@ def test_run_gives_both_trajectories_their_comparison_and_the_experiment(fakes):
     made, seen = fakes(), []
     experiment = small(**{"run.finite_step": False, "run.dtype": "float32", "run.seeds": 3})
     result = experiment.run(ready=lambda name, run: seen.append((name, run)))
-    assert made == [{"finite_step": False}, {"dtype": "float32"}]
+    assert made == [{"dtype": "float32"}, {"finite_step": False}]
     assert [name for name, _ in seen] == ["sgd", "ode"]
     assert [run for _, run in seen] == [result.sgd, result.ode]
     assert result.sgd.seeds == 3

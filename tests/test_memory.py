@@ -141,7 +141,8 @@ def test_the_command_line_refuses_and_tells(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(Network, "random", None)
     assert cli.main([*words, "--dim", "10000000"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("odesim: error: --width 100 with --dim 10000000 needs ")
+    assert line.startswith("odesim: error: network.width=100 with network.dim=10000000, run.seeds=8 and run.points=30")
+    assert line.endswith("or take run.dtype='float32'")
     monkeypatch.undo()
     for least, told in ((1, True), (1e12, False)):
         monkeypatch.setattr(cli, "WORTH_SAYING", least)

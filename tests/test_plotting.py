@@ -37,7 +37,7 @@ def story(seeds=None, coordinates=3, **fields):
 
 @pytest.fixture(scope="module")
 def comparison():
-    return compare(story(kind="overlap flow"), story(8, kind="SGD"), PATH)
+    return compare(story(kind="overlap flow"), story(8, kind="SGD"), path=PATH)
 
 
 def words(ax):
@@ -155,11 +155,11 @@ def test_ended_runs_and_short_ones_can_be_drawn(tmp_path):
     risk[1, 60:], m[1, 60:] = np.nan, np.nan
     risk[2, 50], risk[:, -5:] = 1e9, np.nan
     broken = Trajectory(sgd.steps, sgd.time, risk, m, sgd.a)
-    drawn = plot_comparison(compare(ode, broken, PATH))
+    drawn = plot_comparison(compare(ode, broken, path=PATH))
     drawn.figure.savefig(tmp_path / "x.png")
     assert drawn.get_ylim()[1] < 3 * ode.risk[0]  # one value of 1e9 does not set the scale
     short = Trajectory(np.array([0, 1]), np.array([0, 0.1]), np.ones(2), np.ones((2, 1, 1)), np.ones((2, 1)))
-    drawn = plot_comparison(compare(short, short, PATH))
+    drawn = plot_comparison(compare(short, short, path=PATH))
     drawn.figure.savefig(tmp_path / "y.png")
     assert np.isfinite([*drawn.get_xlim(), *drawn.get_ylim()]).all()
 
@@ -168,7 +168,7 @@ def test_ended_runs_and_short_ones_can_be_drawn(tmp_path):
 @pytest.mark.parametrize("seeds", [None, 3])
 def test_all_is_on_the_figure_and_nothing_overlaps(size, seeds):
     drawn = [
-        plot_comparison(compare(story(kind="overlap flow"), story(seeds, kind="SGD"), PATH)),
+        plot_comparison(compare(story(kind="overlap flow"), story(seeds, kind="SGD"), path=PATH)),
         plot_simulation(story(seeds, coordinates=12), PATH),
         plot_plateaus(story(seeds), PATH),
         plot_overlaps(story(seeds, coordinates=12)),

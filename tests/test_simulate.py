@@ -241,3 +241,32 @@ def test_without_a_path_nothing_is_predicted_and_nothing_breaks(tmp_path):
     assert [one.kind for one in found.plateaus] == ["initial", "final"]
     json.dumps(found.summary(), allow_nan=False)
     plot_simulation(decay()).figure.savefig(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("name", ["overlap", "correlation", "mean_field"])
+def test_many_starts_whose_weights_do_not_fit_are_drawn_as_overlaps(tmp_path, monkeypatch, name):
+    """A billion inputs: the first start is that of a run by itself, all have the m of any dimension times √d."""
+    monkeypatch.setattr("odesim.memory.physical_memory", lambda: 10**10)
+    words = ["simulate", "z1", "--dim", "1000000000", "--width", "4", "--steps", "50", "--points", "3", "--quiet"]
+    for starts in ("1", "3"):
+        out = str(tmp_path / starts)
+        assert cli.main([*words, "--starts", starts, "--dynamics", name, "--out", out]) == 0
+    alone, many = (Trajectory.load(tmp_path / starts / "trajectory.npz") for starts in "13")
+    np.testing.assert_array_equal(many.risk[0], alone.risk)
+    np.testing.assert_array_equal(many.m[0], alone.m)
+    near = Network.ensemble(Target.parse("z1"), 3, width=4, dim=30, rng=3)
+    for run, network in enumerate(near):
+        np.testing.assert_allclose(many.m[run, 0] * np.sqrt(1e9), network.m * np.sqrt(30), rtol=1e-12)
+
+
+def test_many_starts_are_drawn_as_ever_where_their_weights_fit(monkeypatch):
+    changes = {"network.dim": 30, "network.width": 4, "run.starts": 3}
+    experiment = Experiment().replace(changes)
+    wanted = Network.ensemble(experiment.start.target, 3, width=4, dim=30, second_layer=0.5, rng=3)
+    for found, one in zip(experiment.starts, wanted, strict=True):
+        np.testing.assert_array_equal(found.weights, one.weights)
+    need = 17 * 4 * 30  # what one start takes while it is drawn; three of them hold 24 bytes a weight
+    monkeypatch.setattr("odesim.memory.physical_memory", lambda: 2 * need)
+    assert Experiment().replace({**changes, "run.starts": 1}).draws_weights
+    assert not Experiment().replace(changes).draws_weights
+    assert [one.weights for one in Experiment().replace(changes).starts] == [None] * 3

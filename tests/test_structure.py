@@ -15,11 +15,11 @@ ROOMS = [
     "_jit", "_packs", "_lines", "checks", "memory", "files", "seeds", "laws", "entries", "turns", "rotation",
     "activations", "targets", "complexity", "slopes", "flag", "isotropy", "staircase", "symmetry", "generative",
     "leaps", "predictions", "dossier", "network", "own_weights", "training", "schedules", "trajectory_shapes",
-    "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "resolve",
-    "rebuild", "ridge_fit", "spectrum", "stationary", "escapes", "outlook", "forecast", "passages", "reduction",
-    "runner", "survival", "_searching", "searching", "alignment", "network_series", "observables", "plateaus",
-    "distances", "gauges", "comparison", "simulation", "readers", "specs", "config", "experiment", "plotting",
-    "flags", "cli", "__main__",
+    "trajectory", "events", "checkpoints", "pool", "job", "ensemble", "integrate", "flows", "sgd", "menu", "needs",
+    "resolve", "rebuild", "ridge_fit", "spectrum", "stationary", "escapes", "outlook", "forecast", "passages",
+    "reduction", "provenance", "bar", "runner", "survival", "_searching", "searching", "alignment", "network_series",
+    "observables", "plateaus", "distances", "gauges", "midpoints", "comparison", "simulation", "readers", "specs",
+    "config", "preparation", "experiment", "plotting", "flags", "cli", "__main__",
 ]  # fmt: skip
 HEAVY = ("numba", "scipy", "matplotlib", "tqdm")
 FORBIDDEN = {

@@ -151,3 +151,72 @@ def test_without_any_escape_nothing_is_known():
     found = EscapeSteps(np.ones(3), np.zeros(3, bool))
     assert (found.median, found.interval(), found.censored) == (None, (None, None), 3)
     assert found.survival([0, 5]).tolist() == [1, 1]
+
+
+def test_where_no_run_escapes_the_median_lies_beyond_what_enough_runs_were_seen_to():
+    """Six runs without an escape by step c have a chance of 1/64 < 2.5 % if the median lies before c; five do not."""
+    steps = np.array([50.0, 40.0, 30.0, 20.0, 10.0, 5.0, 1.0])
+    found = EscapeSteps(steps, np.zeros(7, bool))
+    assert found.interval() == (5.0, None)
+    assert found.interval(confidence=0.9) == (10.0, None)
+    assert found.interval(0.9, 0.9) == (40.0, None)
+    assert EscapeSteps(steps[:5], np.zeros(5, bool)).interval() == (None, None)
+    assert str(found) == (
+        "median escape step beyond what was seen (95 % interval 5 .. unknown), 7 of 7 runs not seen to escape"
+    )
+    seen = EscapeSteps(np.array([10.0, 20.0, 30.0]), np.array([True, True, False]))
+    assert str(seen).startswith("median escape step 20 (95 % interval ")
+
+
+ALONE = Training(eta=1e-3, loss="correlation", geometry="sphere", eta_a=0)
+
+
+def lone(width=1, **options):
+    network = od.Network.from_overlaps([[0.1]] * width, np.eye(width) * 0.99 + 0.01, [1.0] * width, dim=50)
+    return od.run(NeuronChain(), Target.parse("z1"), network, ALONE, steps=2000, seeds=9, **options)
+
+
+def test_lone_neurons_and_the_joint_chain_are_asked_alike():
+    event = od.overlap_above(0, 0, 0.5)
+    one = lone(reduce=True, events=[event])
+    by_event, by_name = escape_steps(one, event=event), escape_steps(one, event=[event.name])
+    np.testing.assert_array_equal(by_event.steps, by_name.steps)
+    assert by_event.escaped.all()
+    network = od.Network.random(Target.parse("z1"), width=2, dim=50, weights=False, rng=0)
+    joint = od.run(
+        od.Chain(), Target.parse("z1"), network, Training(eta=2e-3), steps=3000, points=30, seeds=9, reduce=True,
+        events=[od.risk_below(0.4)],
+    )  # fmt: skip
+    assert escape_steps(joint, event=od.risk_below(0.4)).median > 10
+    with pytest.raises(InputError, match=r"level=0.4 cannot be found where reduce=True .*; there is risk_below_0_4"):
+        escape_steps(joint, level=0.4)
+
+
+@pytest.mark.parametrize(
+    ("options", "question", "message"),
+    [
+        ({}, {"event": "overlap_0_0_above_0_5"}, r"there is none: give run\(\.\.\., events="),
+        ({"reduce": True}, {"event": od.overlap_above(0, 0, 0.5)}, r"there is none: give run\(\.\.\., events="),
+        ({"reduce": True}, {}, r"give exactly one of level=, a risk, and event=; there is none"),
+        ({"reduce": True}, {"event": "early_end"}, "'early_end' is where runs ended early"),
+        ({}, {"event": 0}, "event=0 is no event; give its name"),
+        ({}, {"event": [3]}, "event=3 is no event; give its name"),
+        ({}, {"event": []}, "event is an empty list"),
+        ({"width": 2}, {"level": 0.3}, "level=0.3, but trajectory has no risk"),
+    ],
+)
+def test_what_was_not_looked_for_cannot_be_asked(options, question, message):
+    with pytest.raises(InputError, match=message):
+        escape_steps(lone(points=3, **options), **question)
+
+
+def test_bad_kinds_are_named():
+    with pytest.raises(InputError, match=r"trajectory is of type NoneType; give what run\(\.\.\.\) returns"):
+        escape_steps(None, level=0.3)
+    with pytest.raises(InputError, match=r"escaped has shape \(2,\); give one truth value a step, \(3,\)"):
+        EscapeSteps([1, 2, 3], [True, False])
+    with pytest.raises(InputError, match="steps"):
+        EscapeSteps([1, np.nan], [True, False])
+    assert EscapeSteps([1, 2, 3], [True, True, False]).median == 2
+    with pytest.raises(InputError, match=r"run\.events=0\.5 is no list of events"):
+        lone(points=3, events=0.5)

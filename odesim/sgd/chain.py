@@ -10,17 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
+from odesim import memory as memories
 from odesim._packs import WIDTH
 from odesim.job import Job
+from odesim.memory import Memory
 from odesim.sgd import _chain as kernels
 from odesim.sgd._chain_step import Setting
 from odesim.sgd.bundles import Bundles
+from odesim.sgd.chain_memory import joint_needs
 from odesim.sgd.chain_start import block_of, check, coordinates, factor, placed, residuals
 from odesim.sgd.ensemble import Look, threads_for
 from odesim.sgd.full import shapes
 from odesim.sgd.handed import seed_of, shared_of
+from odesim.sgd.limits import Sizes
 from odesim.sgd.mixed import risk
-from odesim.training import TwoRadii
+from odesim.training import Training, TwoRadii
 from odesim.trajectory import Status, Trajectory
 
 WORK_A_CALL = 2e6
@@ -78,16 +82,53 @@ class Chain:
             gradients under two radii, a start without length where there is a sphere, a risk that cannot be had or a
             lack of memory.
         """
-        threads = threads_for(job, self.threads)
-        check(job, threads, WIDTH)
+        self.check(job)
         job = placed(job)
         start, constants = lanes_of(job), _constants(job)
         fields = shapes(job)
         if isinstance(job.training.geometry, TwoRadii):
             fields["release"] = job.network.m.shape
         ensemble = Bundles(job, lambda index, members: _Walk.begin(job, members, start, constants), fields, WIDTH)
-        ensemble.run(threads)
-        return ensemble.trajectory("chain")
+        ensemble.run(threads_for(job, self.threads))
+        trajectory = ensemble.trajectory("chain")
+        ensemble.rows.clear()  # of which the trajectory has copies
+        return trajectory
+
+    def check(self, job: Job) -> None:
+        """Refuse what `simulate` would refuse, before anything is allocated.
+
+        Raises
+        ------
+        InputError
+            As `simulate` does.
+        """
+        check(job, threads_for(job, self.threads), WIDTH)
+        (N, P), network = job.network.m.shape, job.network
+        sizes = Sizes(N, network.dim, P, job.seeds, job.steps.size)
+        kept, weights = job.checkpoint is not None, network.weights is not None
+        need = joint_needs(sizes, job.training, self.threads, kept, weights)
+        what = f"network.width={N} with training.batch={job.training.batch}, {sizes.seeds} seeds, {sizes.points} points"
+        memories.refuse(what, sum(need.parts.values()), "lower one of them or dynamics.threads")
+
+    def memory(
+        self,
+        *,
+        width: int,
+        dim: int,
+        coordinates: int,
+        training: Training | None = None,
+        seeds: int = 1,
+        points: int = 300,
+        checkpoint: bool = False,
+        weights: bool = True,
+    ) -> Memory:
+        """Say what a run will need, before anything is drawn: ``print(Chain().memory(width=100, dim=10**6, ...))``.
+
+        As `SGD.memory`; ``weights`` says, as of `Network.random`, whether the start has its weights, and not its
+        overlaps alone, which do not grow with ``dim``.
+        """
+        sizes = Sizes(width, dim, coordinates, seeds, points)
+        return joint_needs(sizes, training or Training(eta=1.0), self.threads, checkpoint, weights)
 
 
 def begin(job: Job, members: range) -> _Walk:

@@ -144,11 +144,16 @@ def needed(
     dtype: str,
     threads: int | None,
     test_samples: int | None,
+    released: bool = False,
 ) -> memory.Memory:
-    """Return what runs of these sizes and options of SGD will need; see `SGD.memory`."""
+    """Return what runs of these sizes and options of SGD will need; see `SGD.memory`.
+
+    ``released`` says whether they keep a list of the coordinates that each neuron has released, as `Layerwise` does.
+    """
     inputs = inputs_for(data, sizes.coordinates, sizes.width, test_samples)
     at_once = at_a_time(sizes.seeds, threads)
-    return forecast(sizes, training, np.dtype(dtype).itemsize, at_once, inputs, checkpoint)
+    beside = (2 + checkpoint) * sizes.width * padded(sizes.dim, ROW_PADDING) * 4 if released else 0
+    return forecast(sizes, training, np.dtype(dtype).itemsize, at_once, inputs, checkpoint, beside)
 
 
 def forecast(
