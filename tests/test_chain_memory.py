@@ -1,6 +1,5 @@
 """Memory of the chain, joint and of lone neurons, of flows and of whole experiments: forecast against what is taken."""
 
-import itertools
 import math
 import tracemalloc
 
@@ -24,7 +23,7 @@ from odesim import (
 from odesim.job import Job
 from odesim.menu import DYNAMICS
 from odesim.needs import needs, one_after_the_other
-from odesim.sgd import chain_memory, chain_start
+from odesim.sgd import chain_memory
 from odesim.sgd.limits import Sizes
 from odesim.training import TwoRadii
 
@@ -117,13 +116,6 @@ def test_the_forecast_of_flows_is_what_is_allocated(name, sizes):
     training = Training(eta=1e-4, eta_a=0)
     need = needs(name, Sizes(width, 1000, 3, 1, points), "gaussian", training, {})
     assert close(measured(FLOWS[name], width=width, dim=1000, points=points, training=training), need)
-
-
-@pytest.mark.parametrize("width", [1, 3, 8, 100])
-def test_the_coordinates_are_those_of_the_job(width):
-    for dim, batch in itertools.product((4, 12, 1000), (1, 2, 7, 300)):
-        job = job_of(width, dim, training=Training(eta=0.1, batch=batch), weights=False)
-        assert chain_memory.most_coordinates(width, 3, dim, batch) == chain_start.coordinates(job)
 
 
 def test_the_chain_knows_no_dimension_and_refuses_what_does_not_fit(monkeypatch):

@@ -22,7 +22,7 @@ from odesim.sgd.chain_start import block_of, check, coordinates, factor, placed,
 from odesim.sgd.ensemble import Look, threads_for
 from odesim.sgd.full import shapes
 from odesim.sgd.handed import seed_of, shared_of
-from odesim.sgd.limits import Sizes
+from odesim.sgd.limits import Sizes, check_risk
 from odesim.sgd.mixed import risk
 from odesim.training import Training, TwoRadii
 from odesim.trajectory import Status, Trajectory
@@ -102,13 +102,14 @@ class Chain:
         InputError
             As `simulate` does.
         """
-        check(job, threads_for(job, self.threads), WIDTH)
+        check(job)
         (N, P), network = job.network.m.shape, job.network
         sizes = Sizes(N, network.dim, P, job.seeds, job.steps.size)
         kept, weights = job.checkpoint is not None, network.weights is not None
         need = joint_needs(sizes, job.training, self.threads, kept, weights)
-        what = f"network.width={N} with training.batch={job.training.batch}, {sizes.seeds} seeds, {sizes.points} points"
+        what = f"network.width={N} with training.batch={job.training.batch:g}, {job.seeds} seeds and {job.steps.size} points"
         memories.refuse(what, sum(need.parts.values()), "lower one of them or dynamics.threads")
+        check_risk(job)
 
     def memory(
         self,

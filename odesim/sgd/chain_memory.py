@@ -9,6 +9,7 @@ from odesim.memory import Memory
 from odesim.network import DRAWN
 from odesim.sgd._alone_draws import CALLS, MOST_ROWS
 from odesim.sgd._random import GROUP
+from odesim.sgd.chain_start import most_coordinates
 from odesim.sgd.ensemble import at_a_time
 from odesim.sgd.limits import MAX_WIDTH_OF_Q, PROBLEM, REMEMBERED, Sizes, padded
 from odesim.training import Training, TwoRadii
@@ -18,12 +19,6 @@ GRAMS = 4
 
 FACTORS = 5
 """N by N matrices while the start is factored."""
-
-
-def most_coordinates(width: int, coordinates: int, dim: int, batch: int) -> int:
-    """Return what `chain_start.coordinates` returns of a job of these sizes."""
-    block = max(1, max(4, width) // batch) * batch
-    return padded(min(coordinates + width + block + 4, max(dim, coordinates + 1)), 4)
 
 
 def joint_needs(sizes: Sizes, training: Training, threads: int | None, kept: bool, weights: bool) -> Memory:

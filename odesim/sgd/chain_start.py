@@ -7,12 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim import checks, memory
+from odesim import checks
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd._full import gram_of_rows
-from odesim.sgd.limits import MAX_WIDTH_OF_Q, padded
-from odesim.sgd.mixed import risk
+from odesim.sgd.limits import padded
 from odesim.training import TwoRadii
 
 Array = NDArray[np.float64]
@@ -24,8 +23,8 @@ LENGTH = 1e-6
 """How far the start's lengths may be from 1 under two radii."""
 
 
-def check(job: Job, threads: int, width: int) -> None:
-    """Refuse what has no closed law, no risk or no room; ``width`` replicas go side by side."""
+def check(job: Job) -> None:
+    """Refuse what has no closed law."""
     network, training = job.network, job.training
     if job.target.data != "gaussian":
         raise checks.InputError(
@@ -41,8 +40,6 @@ def check(job: Job, threads: int, width: int) -> None:
         )
     if training.geometry != "free":
         _check_lengths(job)
-    _check_memory(job, threads, width)
-    risk(job, network.m, network.m @ network.m.T + network.R, network.a, network.b)  # what it refuses is refused now
 
 
 def _check_lengths(job: Job) -> None:
@@ -67,29 +64,25 @@ def _check_lengths(job: Job) -> None:
         )
 
 
-def _check_memory(job: Job, threads: int, width: int) -> None:
-    batch = int(job.training.batch)
-    N, P = job.network.m.shape
-    most = coordinates(job)
-    state = width * (16 * N * most + 16 * batch * most + 40 * most + 8 * batch * (5 * N + batch + 3))
-    row = 3 + N * P + 2 * N + (N * N if N <= MAX_WIDTH_OF_Q else N)
-    kept = job.checkpoint is not None  # a copy of all that is written
-    seeds = padded(job.seeds, width)
-    need = threads * (2 + kept) * state + 8 * (2 + kept) * seeds * job.steps.size * row
-    what = f"network.width={N} with training.batch={batch}, {job.seeds} seeds and {job.steps.size} points"
-    memory.refuse(what, need, "lower one of them or dynamics.threads")
-
-
 def block_of(job: Job) -> int:
-    """Steps from one compression to the next: about as many new directions as there are neurons."""
-    return max(1, max(4, job.network.width) // int(job.training.batch))
+    """Steps from one compression to the next."""
+    return steps_a_block(job.network.width, int(job.training.batch))
 
 
 def coordinates(job: Job) -> int:
+    """Most coordinates in use."""
+    return most_coordinates(job.network.width, job.target.P, job.network.dim, int(job.training.batch))
+
+
+def steps_a_block(width: int, batch: int) -> int:
+    """Steps from one compression to the next: about as many new directions as there are neurons."""
+    return max(1, max(4, width) // batch)
+
+
+def most_coordinates(width: int, P: int, dim: int, batch: int) -> int:
     """Most coordinates in use, those of the next four samples included, as a multiple of four."""
-    N, P = job.network.m.shape
-    most = P + N + block_of(job) * int(job.training.batch)
-    return padded(min(most + 4, max(job.network.dim, P + 1)), 4)
+    most = P + width + steps_a_block(width, batch) * batch
+    return padded(min(most + 4, max(dim, P + 1)), 4)
 
 
 def placed(job: Job) -> Job:

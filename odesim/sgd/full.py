@@ -101,9 +101,8 @@ class SGD:
             batch, a geometry or anything else that this dynamics does not know, the risk of this network cannot be had
             or the memory does not suffice.
         """
-        dtype, threads = np.dtype(self.dtype), threads_for(job, self.threads)
-        inputs = inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
-        check(job, dtype, threads, inputs)
+        self.check(job)
+        dtype, inputs = np.dtype(self.dtype), self._inputs(job)
         job = placed(job)
         shared, (walk, rows) = shared_of(job), _walk(job)
         sampler = Sampler.of(inputs, shared[0], shared[-1])
@@ -114,8 +113,22 @@ class SGD:
             return walk(job, state, (seed, *shared), sampler and sampler.of_run(seed))
 
         ensemble = Ensemble(job, start, shapes(job, inputs))
-        ensemble.run(threads)
+        ensemble.run(threads_for(job, self.threads))
         return ensemble.trajectory("SGD")
+
+    def check(self, job: Job) -> None:
+        """Refuse what `simulate` would refuse, before anything is allocated.
+
+        Raises
+        ------
+        InputError
+            As `simulate` does.
+        """
+        check(job, np.dtype(self.dtype), threads_for(job, self.threads), self._inputs(job))
+
+    def _inputs(self, job: Job) -> int:
+        """Test inputs of a run; 0 where the risk is exact."""
+        return inputs_for(job.target.data, job.target.P, job.network.width, self.test_samples)
 
     def memory(
         self,
