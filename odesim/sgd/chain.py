@@ -107,7 +107,8 @@ class Chain:
         sizes = Sizes(N, network.dim, P, job.seeds, job.steps.size)
         kept, weights = job.checkpoint is not None, network.weights is not None
         need = joint_needs(sizes, job.training, self.threads, kept, weights)
-        what = f"network.width={N} with training.batch={job.training.batch:g}, {job.seeds} seeds and {job.steps.size} points"
+        batch, points = job.training.batch, job.steps.size
+        what = f"network.width={N} with training.batch={batch:g}, {job.seeds} seeds and {points} points"
         memories.refuse(what, sum(need.parts.values()), "lower one of them or dynamics.threads")
         check_risk(job)
 
