@@ -46,6 +46,7 @@ class Plan(NamedTuple):
     """What stays the same through a run."""
 
     act: Act
+    recursion: np.ndarray  # (2 · columns) factors of x He_n and of He_n₋₁, normalised, in He_n₊₁; of a polynomial act
     source: Source
     twice: int  # whether a step is two on the same samples
     inner: int  # whether it looks from where an inner step leads
