@@ -37,6 +37,8 @@ class Block(NamedTuple):
     normals: np.ndarray  # (rows, 4, calls, WIDTH) float32
     square: np.ndarray  # (4, calls, WIDTH) χ²
     labels: np.ndarray  # (batch, 4, calls, WIDTH)
+    again: np.ndarray  # (4, 1) uint32, words of one more attempt
+    attempt: np.ndarray  # (2, 1) float32, its normals
 
 
 @kernel
@@ -47,8 +49,9 @@ def block_for(rows, batch):
         calls //= 2
     shape = (GROUP, calls, WIDTH)
     return Block(
-        np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape))
-    )
+        np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape)),
+        np.empty((GROUP, 1), U), np.empty((2, 1), F),
+    )  # fmt: skip
 
 
 @kernel(counted=False)
@@ -63,7 +66,7 @@ def draw_words(keys, stream, group, i, words):
             w0[lane], w1[lane], w2[lane], w3[lane] = philox(U(i), low, high, stream[lane], k0[lane], k1[lane])
 
 
-@kernel
+@kernel(counted=False)
 def draw_normals(keys, stream, group, i, words, out):
     """Fill out (4, calls, WIDTH) float32 with the normals of these counters."""
     draw_words(keys, stream, group, i, words)
@@ -101,9 +104,9 @@ def candidates(d, c, x, words, out):
 
 
 @kernel(counted=False)
-def settle_doubts(keys, stream, group, d, c, i, x, words, out, scratch, normals):
+def settle_doubts(keys, stream, group, d, c, i, x, block):
     """Draw those of the candidates again that the exact test rejects."""
-    slope, bound = F(c), F(SLACK / (108.0 * d))
+    slope, bound, words = F(c), F(SLACK / (108.0 * d)), block.words
     for r in range(GROUP):
         for call in range(x.shape[1]):
             own, test, found = x[r, call], words[r, call], np.int32(0)
@@ -117,15 +120,16 @@ def settle_doubts(keys, stream, group, d, c, i, x, words, out, scratch, normals)
                 y, w, attempt = np.float64(own[lane]), test[lane], i
                 while not accepted(y, w, d):
                     k0, k1 = keys[0, lane], keys[1, lane]
-                    y, w = next_attempt(k0, k1, stream[lane], group[lane] + call, r, attempt, scratch, normals)
+                    y, w = next_attempt(k0, k1, stream[lane], group[lane] + call, r, attempt, block.again, block.attempt)
                     attempt += 2
                 if attempt > i:
-                    out[r, call, lane] = 2.0 * d * (1.0 + c * y) ** 3
+                    block.square[r, call, lane] = 2.0 * d * (1.0 + c * y) ** 3
 
 
-@kernel
-def squares(keys, stream, group, freedom, i, x, words, out):
-    """Fill out (4, calls, WIDTH) with χ² from the normals x and the words of attempt 0; counters from i on are free."""
+@kernel(counted=False)
+def squares(keys, stream, group, freedom, i, x, block):
+    """Fill block.square from the normals x and the words of attempt 0; counters from i on are free."""
+    words, out = block.words, block.square
     if freedom == 1:
         for r in range(GROUP):
             one, two = x[r].reshape(-1), out[r].reshape(-1)
@@ -135,15 +139,14 @@ def squares(keys, stream, group, freedom, i, x, words, out):
     d = 0.5 * freedom - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
     if candidates(d, c, x.reshape(-1), words.reshape(-1), out.reshape(-1)) > 0:
-        scratch, normals = np.empty((GROUP, 1), U), np.empty((2, 1), F)
-        settle_doubts(keys, stream, group, d, c, i, x, words, out, scratch, normals)
+        settle_doubts(keys, stream, group, d, c, i, x, block)
 
 
-@kernel
+@kernel(counted=False)
 def draw_block(keys, stream, group, room, rows, block):
     """Draw ``rows`` normals a step and, with ``room`` = d − P >= 2 coordinates outside, χ² from row ``rows − 1``'s."""
     for i in range(rows):
         draw_normals(keys, stream, group, i, block.words, block.normals[i])
     if room >= 2:
         draw_words(keys, stream, group, rows, block.words)
-        squares(keys, stream, group, room - 1, rows + 1, block.normals[rows - 1], block.words, block.square)
+        squares(keys, stream, group, room - 1, rows + 1, block.normals[rows - 1], block)
