@@ -128,6 +128,17 @@ def take(plan, lanes, places, starts, rows, unit, lane):
     attend(lanes, places, starts, rows, unit, lane, 0)
 
 
+@kernel(counted=False)
+def attend_all(lanes, places, starts, rows, unit, p):
+    """Look at the lanes whose mark place p of the block is, those that an event has just ended included."""
+    for lane in range(WIDTH):
+        now = lanes.base[lane] + p
+        if places.mark[lane] == now and lanes.replica[lane] >= 0:
+            just_ended = lanes.status[lane] == EVENT and lanes.ended[lane] == now
+            if lanes.alive[lane] > 0.5 or just_ended:
+                attend(lanes, places, starts, rows, unit, lane, now)
+
+
 @kernel(inline="always", counted=False)
 def next_stop(lanes, places, first, last):
     """Return the first place in the block, after ``first``, at which a lane alive is to be looked at; or ``last``."""
@@ -146,12 +157,11 @@ def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
         stop = next_stop(lanes, places, p, size)
         take_steps(plan, lanes, drawn, p, stop, work)
         p = stop
+        marked = 0
         for lane in range(WIDTH):
-            now = lanes.base[lane] + p
-            if places.mark[lane] == now and lanes.replica[lane] >= 0:
-                just_ended = lanes.status[lane] == EVENT and lanes.ended[lane] == now
-                if lanes.alive[lane] > 0.5 or just_ended:
-                    attend(lanes, places, starts, rows, unit, lane, now)
+            marked += 1 if places.mark[lane] == lanes.base[lane] + p else 0
+        if marked > 0:
+            attend_all(lanes, places, starts, rows, unit, p)
     for lane in range(WIDTH):
         lanes.base[lane] += size
 

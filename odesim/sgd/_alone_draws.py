@@ -120,7 +120,9 @@ def settle_doubts(keys, stream, group, d, c, i, x, block):
                 y, w, attempt = np.float64(own[lane]), test[lane], i
                 while not accepted(y, w, d):
                     k0, k1 = keys[0, lane], keys[1, lane]
-                    y, w = next_attempt(k0, k1, stream[lane], group[lane] + call, r, attempt, block.again, block.attempt)
+                    y, w = next_attempt(
+                        k0, k1, stream[lane], group[lane] + call, r, attempt, block.again, block.attempt
+                    )
                     attempt += 2
                 if attempt > i:
                     block.square[r, call, lane] = 2.0 * d * (1.0 + c * y) ** 3

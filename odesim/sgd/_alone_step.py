@@ -5,12 +5,25 @@ arithmetic is that of packs, so that a lane's bits do not depend on its neighbou
 """
 
 from odesim._jit import kernel
-from odesim._packs import WIDTH, choose, count, filled, fma, load, load_single, rarely, root, rough_inverse_root, size_of, store
+from odesim._packs import (
+    WIDTH,
+    choose,
+    count,
+    filled,
+    fma,
+    load,
+    load_single,
+    rarely,
+    root,
+    rough_inverse_root,
+    size_of,
+    store,
+)  # fmt: skip
 from odesim.activations._act import ERF, POLYNOMIAL, RELU
 from odesim.activations._moments_lanes import bell
 from odesim.sgd._alone_events import end_unbounded, notice, retire
 from odesim.sgd._alone_state import FREE, RADII, SPHERE, place
-from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, ROOT_HALF, SLOPE_AT_0
+from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, ROOT_HALF, SLOPE_AT_0, scaled_erfc
 
 
 @kernel(inline="always", counted=False)
@@ -28,14 +41,7 @@ def erf_value(x):
     """erf(x/√2), as `_full.erf_and_slope`."""
     u = size_of(x) * ROOT_HALF
     u = choose(u < FAR, u, filled(FAR))
-    y = (u - 4.0) / (u + 4.0)
-    g = 6.3678968761451450e-06 + y * (1.3300760348301942e-06 + y * 2.8032552481420996e-08)
-    g = 7.9757514001554243e-05 + y * (-2.0186549117087490e-05 + y * (1.8202074495653220e-06 + y * g))
-    g = -7.9921198919295642e-04 + y * (-2.1751512337993376e-05 + y * g)
-    g = 0.031299057773292393 + y * (-0.012843945079641254 + y * (0.0040602401587880133 + y * g))
-    g = -0.16425781669961618 + y * (0.10896317737487798 + y * (-0.063107815550445979 + y * g))
-    g = 0.13699945762506115 + y * (-0.25906804876015991 + y * (0.21871967891843621 + y * g))
-    value = 1.0 - bell(u / ROOT_HALF) * g
+    value = 1.0 - bell(u / ROOT_HALF) * scaled_erfc(u)
     return choose(x < 0.0, -value, value)
 
 
