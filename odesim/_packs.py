@@ -212,6 +212,19 @@ def count(typing, where):
     return types.int64(where), code
 
 
+@intrinsic
+def rarely(typing, truth):
+    """The same truth, false in nearly all cases: what then happens keeps no register from what else does."""
+
+    def code(context, builder, sig, args):
+        bit = ir.IntType(1)
+        kind = ir.FunctionType(bit, [bit, bit])
+        expect = cgutils.get_or_insert_function(builder.module, kind, "llvm.expect.i1")
+        return builder.call(expect, [args[0], ir.Constant(bit, 0)])
+
+    return types.boolean(types.boolean), code
+
+
 def _of_library(name):
     """A function of LLVM on packs."""
 

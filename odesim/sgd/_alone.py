@@ -129,16 +129,27 @@ def take(plan, lanes, places, starts, rows, unit, lane):
 
 
 @kernel(counted=False)
+def attend_all(lanes, places, starts, rows, unit, p):
+    """Look at the lanes whose mark place p of the block is, those that an event has just ended included."""
+    for lane in range(WIDTH):
+        now = lanes.base[lane] + p
+        if places.mark[lane] == now and lanes.replica[lane] >= 0:
+            just_ended = lanes.status[lane] == EVENT and lanes.ended[lane] == now
+            if lanes.alive[lane] > 0.5 or just_ended:
+                attend(lanes, places, starts, rows, unit, lane, now)
+
+
+@kernel(inline="always", counted=False)
 def next_stop(lanes, places, first, last):
     """Return the first place in the block, after ``first``, at which a lane alive is to be looked at; or ``last``."""
     stop = last
-    for lane in range(lanes.status.size):
+    for lane in range(WIDTH):
         if lanes.alive[lane] > 0.5:
             stop = min(stop, places.mark[lane] - lanes.base[lane])
     return max(stop, first)
 
 
-@kernel(counted=False)
+@kernel(inline="always", counted=False)
 def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
     """Take the steps of a block, and look at the lanes where they are to be looked at."""
     size, p = np.int64(drawn.calls * GROUP), np.int64(0)
@@ -146,18 +157,18 @@ def take_block(plan, lanes, places, starts, rows, unit, drawn, work):
         stop = next_stop(lanes, places, p, size)
         take_steps(plan, lanes, drawn, p, stop, work)
         p = stop
-        for lane in range(lanes.status.size):
-            now = lanes.base[lane] + p
-            just_ended = lanes.status[lane] == EVENT and lanes.ended[lane] == now
-            if lanes.replica[lane] >= 0 and places.mark[lane] == now and (lanes.alive[lane] > 0.5 or just_ended):
-                attend(lanes, places, starts, rows, unit, lane, now)
+        marked = 0
+        for lane in range(WIDTH):
+            marked += 1 if places.mark[lane] == lanes.base[lane] + p else 0
+        if marked > 0:
+            attend_all(lanes, places, starts, rows, unit, p)
     for lane in range(WIDTH):
         lanes.base[lane] += size
 
 
 @kernel(counted=False)
-def refill(plan, lanes, places, starts, rows, unit, group):
-    """Empty the lanes whose neuron has ended, fill all that are empty, and return how many replicas have not ended."""
+def refill(plan, lanes, places, starts, rows, unit):
+    """Empty the lanes whose neuron has ended, and fill all that are empty."""
     last = rows.first + rows.status.size
     for lane in range(WIDTH):
         if lanes.replica[lane] >= 0 and not lanes.alive[lane] > 0.5:
@@ -166,11 +177,34 @@ def refill(plan, lanes, places, starts, rows, unit, group):
             take(plan, lanes, places, starts, rows, unit, lane)
             if not lanes.alive[lane] > 0.5:
                 release(lanes, rows, lane)
-        group[lane] = lanes.base[lane] // GROUP
-    left = last - places.queue[0]
+
+
+@kernel(inline="always", counted=False)
+def going(lanes):
+    """Return how many lanes have a neuron that moves."""
+    found = 0
     for lane in range(WIDTH):
-        left += 1 if lanes.replica[lane] >= 0 else 0
-    return left
+        found += 1 if lanes.alive[lane] > 0.5 else 0
+    return found
+
+
+@kernel(counted=False)
+def take_blocks(plan, lanes, places, starts, rows, unit, blocks, room, drawn, table, labels):
+    """Do the work of `advance`: what is drawn for a block is in ``room``, and seen as rows in the last three."""
+    block, scratch, work, group = room
+    P, normals = lanes.released.shape[0], table.shape[0]
+    for _ in range(blocks):
+        if going(lanes) < WIDTH:
+            refill(plan, lanes, places, starts, rows, unit)
+            if going(lanes) == 0:
+                break
+        for lane in range(WIDTH):
+            group[lane] = lanes.base[lane] // GROUP
+        draw_block(places.keys, places.stream, group, plan.room, normals, block)
+        for n in range(plan.batch):
+            first = n * plan.rows
+            label_block(plan.source, table[first : first + P], table[first + plan.rows - 1], scratch, labels[n])
+        take_block(plan, lanes, places, starts, rows, unit, drawn, work)
 
 
 @kernel
@@ -178,20 +212,13 @@ def advance(plan, lanes, places, starts, rows, unit, blocks):
     """Take up to so many blocks of steps; return how many replicas of ``rows`` have not ended."""
     P = lanes.released.shape[0]
     normals = plan.batch * plan.rows + (1 if plan.room >= 2 else 0)
-    block, work = block_for(normals, plan.batch), work_for(P)
+    block = block_for(normals, plan.batch)
     drawn = Drawn(block.normals.reshape(-1), block.square.reshape(-1), block.labels.reshape(-1), block.words.shape[1])
     samples = drawn.square.size
     table, labels = block.normals.reshape(normals, samples), block.labels.reshape(plan.batch, samples)
-    scratch = scratch_for(plan.source, P, samples)
-    left = 0
-    group = np.zeros(WIDTH, np.int64)
-    for _ in range(blocks):
-        left = refill(plan, lanes, places, starts, rows, unit, group)
-        if left == 0:
-            break
-        draw_block(places.keys, places.stream, group, plan.room, normals, block)
-        for n in range(plan.batch):
-            first = n * plan.rows
-            label_block(plan.source, table[first : first + P], table[first + plan.rows - 1], scratch, labels[n])
-        take_block(plan, lanes, places, starts, rows, unit, drawn, work)
+    room = block, scratch_for(plan.source, P, samples), work_for(P), np.zeros(WIDTH, np.int64)
+    take_blocks(plan, lanes, places, starts, rows, unit, blocks, room, drawn, table, labels)
+    left = rows.first + rows.status.size - places.queue[0]
+    for lane in range(WIDTH):
+        left += 1 if lanes.replica[lane] >= 0 else 0
     return left

@@ -37,6 +37,8 @@ class Block(NamedTuple):
     normals: np.ndarray  # (rows, 4, calls, WIDTH) float32
     square: np.ndarray  # (4, calls, WIDTH) χ²
     labels: np.ndarray  # (batch, 4, calls, WIDTH)
+    again: np.ndarray  # (4, 1) uint32, words of one more attempt
+    attempt: np.ndarray  # (2, 1) float32, its normals
 
 
 @kernel
@@ -47,8 +49,9 @@ def block_for(rows, batch):
         calls //= 2
     shape = (GROUP, calls, WIDTH)
     return Block(
-        np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape))
-    )
+        np.empty(shape, U), np.empty((rows, GROUP, calls, WIDTH), F), np.zeros(shape), np.zeros((batch, *shape)),
+        np.empty((GROUP, 1), U), np.empty((2, 1), F),
+    )  # fmt: skip
 
 
 @kernel(counted=False)
@@ -63,7 +66,7 @@ def draw_words(keys, stream, group, i, words):
             w0[lane], w1[lane], w2[lane], w3[lane] = philox(U(i), low, high, stream[lane], k0[lane], k1[lane])
 
 
-@kernel
+@kernel(counted=False)
 def draw_normals(keys, stream, group, i, words, out):
     """Fill out (4, calls, WIDTH) float32 with the normals of these counters."""
     draw_words(keys, stream, group, i, words)
@@ -71,7 +74,7 @@ def draw_normals(keys, stream, group, i, words, out):
         box_muller(words[r].reshape(-1), words[r + 1].reshape(-1), out[r].reshape(-1), out[r + 1].reshape(-1))
 
 
-@kernel
+@kernel(counted=False)
 def next_attempt(k0, k1, stream, group, r, i, words, normals):
     """Return number r of the normals of counter i and of the words of i + 1; words (4, 1), normals (2, 1): scratch."""
     low, high, pair = U(group), U(np.uint64(group) >> HIGH), r - r % 2
@@ -81,55 +84,71 @@ def next_attempt(k0, k1, stream, group, r, i, words, normals):
     return np.float64(normals[r % 2, 0]), words[r, 0]
 
 
-@kernel
-def candidates(freedom, x, words, out):
-    """Fill out with χ² of ``freedom`` >= 2 as if all normals x were accepted; return how many may not be."""
-    d = 0.5 * freedom - 1.0 / 3.0
-    c, bound, twice = 1.0 / math.sqrt(9.0 * d), F(SLACK / (108.0 * d)), 2.0 * d
-    slope, doubtful, unit = F(c), np.int32(0), F(2.0 * TO_UNIT)
+@kernel(inline="always")
+def doubtful(y, word, slope, bound):
+    """Whether the exact test may reject the normal y: with slope c and bound 1/(108 d), in float32."""
+    room = (F(np.int32(word >> U(1))) * F(2.0 * TO_UNIT) - MARGIN) * (F(1.0) - abs(slope * y))
+    return np.int32(1) if bound * y * y * y * y > room else np.int32(0)
+
+
+@kernel(counted=False)
+def candidates(d, c, x, words, out):
+    """Fill out with χ² as if all normals x were accepted; return how many may not be."""
+    slope, bound, twice, found = F(c), F(SLACK / (108.0 * d)), 2.0 * d, np.int32(0)
     for i in range(x.size):
         v = 1.0 + c * np.float64(x[i])
         out[i] = twice * v * v * v
     for i in range(x.size):
-        y = x[i]
-        room = (F(np.int32(words[i] >> U(1))) * unit - MARGIN) * (F(1.0) - abs(slope * y))
-        doubtful = np.int32(doubtful + (np.int32(1) if bound * y * y * y * y > room else np.int32(0)))
-    return doubtful
+        found = np.int32(found + doubtful(x[i], words[i], slope, bound))
+    return found
 
 
-@kernel
-def squares(keys, stream, group, freedom, i, x, words, out):
-    """Fill out (4, calls, WIDTH) with χ² from the normals x and the words of attempt 0; counters from i on are free."""
+@kernel(counted=False)
+def settle_doubts(keys, stream, group, d, c, i, x, block):
+    """Draw those of the candidates again that the exact test rejects."""
+    slope, bound, words = F(c), F(SLACK / (108.0 * d)), block.words
+    for r in range(GROUP):
+        for call in range(x.shape[1]):
+            own, test, found = x[r, call], words[r, call], np.int32(0)
+            for lane in range(WIDTH):
+                found = np.int32(found + doubtful(own[lane], test[lane], slope, bound))
+            if found == 0:
+                continue
+            for lane in range(WIDTH):
+                if doubtful(own[lane], test[lane], slope, bound) == 0:
+                    continue
+                y, w, attempt = np.float64(own[lane]), test[lane], i
+                while not accepted(y, w, d):
+                    k0, k1 = keys[0, lane], keys[1, lane]
+                    y, w = next_attempt(
+                        k0, k1, stream[lane], group[lane] + call, r, attempt, block.again, block.attempt
+                    )
+                    attempt += 2
+                if attempt > i:
+                    block.square[r, call, lane] = 2.0 * d * (1.0 + c * y) ** 3
+
+
+@kernel(counted=False)
+def squares(keys, stream, group, freedom, i, x, block):
+    """Fill block.square from the normals x and the words of attempt 0; counters from i on are free."""
+    words, out = block.words, block.square
     if freedom == 1:
         for r in range(GROUP):
             one, two = x[r].reshape(-1), out[r].reshape(-1)
             for n in range(one.size):
                 two[n] = np.float64(one[n]) * np.float64(one[n])
         return
-    if candidates(freedom, x.reshape(-1), words.reshape(-1), out.reshape(-1)) == 0:
-        return
     d = 0.5 * freedom - 1.0 / 3.0
     c = 1.0 / math.sqrt(9.0 * d)
-    scratch, normals = np.empty((GROUP, 1), U), np.empty((2, 1), F)
-    for r in range(GROUP):
-        for call in range(x.shape[1]):
-            for lane in range(x.shape[2]):
-                y, w, attempt = np.float64(x[r, call, lane]), words[r, call, lane], i
-                if SLACK * y * y * y * y < (w * TO_UNIT - MARGIN) * (1.0 - abs(c * y)) * (108.0 * d):
-                    continue
-                while not accepted(y, w, d):
-                    k0, k1 = keys[0, lane], keys[1, lane]
-                    y, w = next_attempt(k0, k1, stream[lane], group[lane] + call, r, attempt, scratch, normals)
-                    attempt += 2
-                if attempt > i:
-                    out[r, call, lane] = 2.0 * d * (1.0 + c * y) ** 3
+    if candidates(d, c, x.reshape(-1), words.reshape(-1), out.reshape(-1)) > 0:
+        settle_doubts(keys, stream, group, d, c, i, x, block)
 
 
-@kernel
+@kernel(counted=False)
 def draw_block(keys, stream, group, room, rows, block):
     """Draw ``rows`` normals a step and, with ``room`` = d − P >= 2 coordinates outside, χ² from row ``rows − 1``'s."""
     for i in range(rows):
         draw_normals(keys, stream, group, i, block.words, block.normals[i])
     if room >= 2:
         draw_words(keys, stream, group, rows, block.words)
-        squares(keys, stream, group, room - 1, rows + 1, block.normals[rows - 1], block.words, block.square)
+        squares(keys, stream, group, room - 1, rows + 1, block.normals[rows - 1], block)

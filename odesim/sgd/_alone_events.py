@@ -1,7 +1,7 @@
 """What happens to lone neurons within a step: an overlap goes through a level, a coordinate is released."""
 
 from odesim._jit import kernel
-from odesim._packs import WIDTH, choose, count, filled, load, store
+from odesim._packs import WIDTH, choose, count, filled, load, rarely, store
 from odesim.sgd._alone_state import EVENT, RADII
 from odesim.sgd._full import DIVERGED, LARGEST, NOT_FINITE
 
@@ -23,14 +23,14 @@ def notice(plan, lanes, p, work):
         happens = (before < level) & (level <= after) & alive
         if not plan.upward[e]:
             happens = (level < before) & (after <= level) & alive
-        if count(happens) > 0:
+        if rarely(count(happens) > 0):
             flag(happens, work)
             write_event(plan, lanes, e, p, work)
             ended += plan.terminal[e]
     if plan.geometry == RADII:
         for i in range(work.m.size // WIDTH):
             gone = (load(work.stays, (WIDTH * i,)) < load(lanes.kept, (WIDTH * i,))) & alive
-            if count(gone) > 0:
+            if rarely(count(gone) > 0):
                 flag(gone, work)
                 for lane in range(lanes.status.size):
                     if work.flag[lane] > 0.5:

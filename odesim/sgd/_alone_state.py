@@ -12,9 +12,6 @@ from odesim.sgd._random import GROUP
 
 FREE, SPHERE, RADII = 0, 1, 2
 
-ALONG, OUTSIDE, OWN_A, OWN_B, LENGTH = 0, 1, 2, 3, 4
-"""Rows of `Work.own`."""
-
 EVENT = 6
 """Status of a neuron that a terminal event has ended."""
 
@@ -46,6 +43,7 @@ class Plan(NamedTuple):
     """What stays the same through a run."""
 
     act: Act
+    recursion: np.ndarray  # (2 · columns) factors of x He_n and of He_n₋₁, normalised, in He_n₊₁; of a polynomial act
     source: Source
     twice: int  # whether a step is two on the same samples
     inner: int  # whether it looks from where an inner step leads
@@ -79,7 +77,6 @@ class Work(NamedTuple):
     sums: np.ndarray  # (P · WIDTH) Σ c x of a batch
     m: np.ndarray  # (P · WIDTH) in the middle of a step
     stays: np.ndarray  # (P · WIDTH) 1 for coordinates on the sphere, else 0
-    own: np.ndarray  # (5 · WIDTH) v along itself and outside, in units of χ, a, b and |v| in the middle of a step
     argument: np.ndarray  # (WIDTH) of an activation behind a pointer
     value: np.ndarray  # (WIDTH)
     slope: np.ndarray  # (WIDTH)
@@ -107,4 +104,4 @@ def lanes_for(P, events):
 def work_for(P):
     """Return scratch."""
     many, one = np.zeros((3, P * WIDTH)), np.zeros((4, WIDTH))
-    return Work(many[0], many[1], many[2], np.zeros(5 * WIDTH), one[0], one[1], one[2], one[3])
+    return Work(many[0], many[1], many[2], one[0], one[1], one[2], one[3])

@@ -4,15 +4,26 @@ A batch has the samples x on the support and g along v, and what their mean grad
 arithmetic is that of packs, so that a lane's bits do not depend on its neighbours.
 """
 
-import math
-
 from odesim._jit import kernel
-from odesim._packs import WIDTH, choose, count, filled, fma, load, load_single, root, rough_inverse_root, size_of, store
+from odesim._packs import (
+    WIDTH,
+    choose,
+    count,
+    filled,
+    fma,
+    load,
+    load_single,
+    rarely,
+    root,
+    rough_inverse_root,
+    size_of,
+    store,
+)  # fmt: skip
 from odesim.activations._act import ERF, POLYNOMIAL, RELU
 from odesim.activations._moments_lanes import bell
 from odesim.sgd._alone_events import end_unbounded, notice, retire
-from odesim.sgd._alone_state import ALONG, FREE, LENGTH, OUTSIDE, OWN_A, OWN_B, RADII, SPHERE, place
-from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, ROOT_HALF, SLOPE_AT_0
+from odesim.sgd._alone_state import FREE, RADII, SPHERE, place
+from odesim.sgd._full import FAR, INNER, KEEP_A, KEEP_W, OF_A, OF_B, OF_W, ROOT_HALF, SLOPE_AT_0, scaled_erfc
 
 
 @kernel(inline="always", counted=False)
@@ -30,26 +41,18 @@ def erf_value(x):
     """erf(x/√2), as `_full.erf_and_slope`."""
     u = size_of(x) * ROOT_HALF
     u = choose(u < FAR, u, filled(FAR))
-    y = (u - 4.0) / (u + 4.0)
-    g = 6.3678968761451450e-06 + y * (1.3300760348301942e-06 + y * 2.8032552481420996e-08)
-    g = 7.9757514001554243e-05 + y * (-2.0186549117087490e-05 + y * (1.8202074495653220e-06 + y * g))
-    g = -7.9921198919295642e-04 + y * (-2.1751512337993376e-05 + y * g)
-    g = 0.031299057773292393 + y * (-0.012843945079641254 + y * (0.0040602401587880133 + y * g))
-    g = -0.16425781669961618 + y * (0.10896317737487798 + y * (-0.063107815550445979 + y * g))
-    g = 0.13699945762506115 + y * (-0.25906804876015991 + y * (0.21871967891843621 + y * g))
-    value = 1.0 - bell(u / ROOT_HALF) * g
+    value = 1.0 - bell(u / ROOT_HALF) * scaled_erfc(u)
     return choose(x < 0.0, -value, value)
 
 
 @kernel(inline="always", counted=False)
-def polynomial(table, x):
+def polynomial(table, recursion, x):
     """σ and σ' of `_table.activate_polynomial`."""
     before, now, value, slope = filled(0.0), filled(1.0), filled(0.0), filled(0.0)
     for n in range(table.shape[1]):
         value = fma(now, table[0, n], value)
         slope = fma(now, table[1, n], slope)
-        scale = 1.0 / math.sqrt(n + 1.0)
-        before, now = now, fma(x * scale, now, (-math.sqrt(n) * scale) * before)
+        before, now = now, fma(x * recursion[2 * n], now, recursion[2 * n + 1] * before)
     return value, slope
 
 
@@ -66,7 +69,7 @@ def respond(plan, x, work):
         slope = choose(x > 0.0, filled(1.0), filled(act.slope))
         value = x * slope
     elif act.code == POLYNOMIAL:
-        value, slope = polynomial(act.kind.table, x)
+        value, slope = polynomial(act.kind.table, plan.recursion, x)
     else:
         store(work.argument, (0,), x)
         act.activate(act.kind, work.argument, work.value, work.slope)
@@ -75,40 +78,39 @@ def respond(plan, x, work):
 
 
 @kernel(inline="always", counted=False)
-def respond_and_check(plan, lanes, p, x, work):
+def respond_and_check(plan, lanes, p, a, x, work):
     """`respond`, and end the lanes where it is out of bounds."""
     value, slope = respond(plan, x, work)
     size = size_of(x)
     if plan.values:
-        size += size_of(load(lanes.a, (0,)) * value)
+        size += size_of(a * value)
     alive = load(lanes.alive, (0,)) > 0.5
     fine = size <= plan.bound
-    if count(fine & alive) < count(alive):
+    if rarely(count(fine & alive) < count(alive)):
         end_unbounded(lanes, p, choose(fine, filled(0.0), size), work)
     return value, slope
 
 
 @kernel(inline="always", counted=False)
-def gather(plan, lanes, drawn, p, work):
-    """Sum what the samples of a batch do to the neuron in ``work``; a and b move there.
+def take_pass(plan, lanes, drawn, p, P, batch, inner, m, kept, s, k, a, b, known, work):
+    """Move a neuron by the mean gradient of a batch, and obey the geometry.
 
-    Returns Σ c g, Σ c, Σ c² and Σ cλ of the steps c x of the weights, λ the product of x and the part of w that is on
-    the sphere, 0 in the free geometry.
+    The neuron has the overlaps m, ``kept`` which of them are on the sphere, the part s along v and, on the samples of
+    the step, k in units of χ outside. The new m and ``kept`` go to ``work``; s, k, a and b are returned, and |v|.
     """
-    P, size, at = work.m.size // WIDTH, drawn.square.size, place(drawn, p)
-    s, k = load(work.own, (WIDTH * ALONG,)), load(work.own, (WIDTH * OUTSIDE,))
-    a, b = load(work.own, (WIDTH * OWN_A,)), load(work.own, (WIDTH * OWN_B,))
+    size, at = drawn.square.size, place(drawn, p)
     square = load(drawn.square, (at,))
+    keep_w = load(lanes.rates, (WIDTH * KEEP_W,))
     sum_g, sum_c, sum_cc, sum_lam = filled(0.0), filled(0.0), filled(0.0), filled(0.0)
     sum_a, sum_b = filled(0.0), filled(0.0)
-    for n in range(plan.batch):
+    for n in range(batch):
         first, g = n * plan.rows, filled(0.0)
         if plan.room > 0:
             g = load_single(drawn.normals, (at + size * (first + P),))
         lam = fma(s, g, k * square)
         held = lam
         for i in range(P):
-            lam = fma(load(work.m, (WIDTH * i,)), load_single(drawn.normals, (at + size * (first + i),)), lam)
+            lam = fma(load(m, (WIDTH * i,)), load_single(drawn.normals, (at + size * (first + i),)), lam)
         if plan.geometry == FREE:
             held = filled(0.0)
         elif plan.geometry == SPHERE:
@@ -116,19 +118,19 @@ def gather(plan, lanes, drawn, p, work):
         else:
             for i in range(P):
                 x = load_single(drawn.normals, (at + size * (first + i),))
-                held = fma(load(work.stays, (WIDTH * i,)) * load(work.m, (WIDTH * i,)), x, held)
+                held = fma(load(kept, (WIDTH * i,)) * load(m, (WIDTH * i,)), x, held)
         y, argument, residual = load(drawn.labels, (at + size * n,)), lam + b, filled(0.0)
         value, slope = filled(0.0), filled(0.0)
-        for look in range(2 if plan.inner else 1):
+        for look in range(2 if inner else 1):
             if look > 0:
                 room = fma(-held, held, fma(g, g, square))
                 for i in range(P):
                     x = load_single(drawn.normals, (at + size * (first + i),))
                     room = fma(x, x, room)
                 argument = fma(load(lanes.rates, (WIDTH * INNER,)) * residual * (a * slope), room, argument)
-            value, slope = respond_and_check(plan, lanes, p, argument, work)
+            value, slope = respond_and_check(plan, lanes, p, known, argument, work)
             residual = y - plan.feedback * (a * value)
-        residual = residual * (1.0 / plan.batch)
+        residual = residual * (1.0 / batch)
         by_b = residual * (a * slope)
         c = load(lanes.rates, (WIDTH * OF_W,)) * by_b
         sum_g, sum_c, sum_cc, sum_lam = fma(c, g, sum_g), sum_c + c, fma(c, c, sum_cc), fma(c, held, sum_lam)
@@ -137,97 +139,79 @@ def gather(plan, lanes, drawn, p, work):
             added = c * load_single(drawn.normals, (at + size * (first + i),))
             store(work.sums, (WIDTH * i,), added if n == 0 else load(work.sums, (WIDTH * i,)) + added)
     if plan.trained:
-        grown = load(lanes.rates, (WIDTH * OF_A,)) * sum_a
-        store(work.own, (WIDTH * OWN_A,), fma(load(lanes.rates, (WIDTH * KEEP_A,)), a, grown))
-        store(work.own, (WIDTH * OWN_B,), fma(load(lanes.rates, (WIDTH * OF_B,)), sum_b, b))
-    return sum_g, sum_c, sum_cc, sum_lam
-
-
-@kernel(inline="always", counted=False)
-def move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam):
-    """Move m, and v in the coordinates along itself and outside, and obey the geometry."""
-    P = work.m.size // WIDTH
-    keep = load(lanes.rates, (WIDTH * KEEP_W,)) - sum_lam
-    along = fma(keep, load(work.own, (WIDTH * ALONG,)), sum_g)
-    outside = fma(keep, load(work.own, (WIDTH * OUTSIDE,)), sum_c)
-    if plan.batch > 1:  # Σ c_n ξ_n of independent ξ_n is √(Σ c²) ξ in law
-        outside = root(sum_cc)
-    length = fma(along, along, outside * outside * square)
+        a = fma(load(lanes.rates, (WIDTH * KEEP_A,)), a, load(lanes.rates, (WIDTH * OF_A,)) * sum_a)
+        b = fma(load(lanes.rates, (WIDTH * OF_B,)), sum_b, b)
+    keep = keep_w - sum_lam
+    s, k = fma(keep, s, sum_g), fma(keep, k, sum_c)
+    if batch > 1:  # Σ c_n ξ_n of independent ξ_n is √(Σ c²) ξ in law
+        k = root(sum_cc)
+    length = fma(s, s, k * k * square)
     rest = length
     for i in range(P):
-        m = load(work.m, (WIDTH * i,))
+        one = load(m, (WIDTH * i,))
         if plan.geometry == RADII:
-            kept = load(work.stays, (WIDTH * i,)) > 0.5
-            m = fma(choose(kept, keep, load(lanes.rates, (WIDTH * KEEP_W,))), m, load(work.sums, (WIDTH * i,)))
+            stays = load(kept, (WIDTH * i,)) > 0.5
+            one = fma(choose(stays, keep, keep_w), one, load(work.sums, (WIDTH * i,)))
             # a coordinate that reaches r is released, one beyond Δ put back
-            kept = kept & (size_of(m) < plan.r)
-            store(work.stays, (WIDTH * i,), choose(kept, filled(1.0), filled(0.0)))
-            m = choose(m > plan.delta, filled(plan.delta), choose(m < -plan.delta, filled(-plan.delta), m))
-            rest = choose(kept, fma(m, m, rest), rest)
+            stays = stays & (size_of(one) < plan.r)
+            store(work.stays, (WIDTH * i,), choose(stays, filled(1.0), filled(0.0)))
+            one = choose(one > plan.delta, filled(plan.delta), choose(one < -plan.delta, filled(-plan.delta), one))
+            rest = choose(stays, fma(one, one, rest), rest)
         else:
-            m = fma(keep, m, load(work.sums, (WIDTH * i,)))
-            rest = fma(m, m, rest)
-        store(work.m, (WIDTH * i,), m)
+            one = fma(keep, one, load(work.sums, (WIDTH * i,)))
+            rest = fma(one, one, rest)
+        store(work.m, (WIDTH * i,), one)
     length = length * inverse_length(length)
     if plan.geometry != FREE:
         scale = choose(rest > 0.0, inverse_length(rest), filled(1.0))
-        along, outside, length = along * scale, outside * scale, length * scale
+        s, k, length = s * scale, k * scale, length * scale
         for i in range(P):
-            m = load(work.m, (WIDTH * i,))
-            scaled = m * scale
+            one = load(work.m, (WIDTH * i,))
+            scaled = one * scale
             if plan.geometry == RADII:
-                scaled = choose(load(work.stays, (WIDTH * i,)) > 0.5, scaled, m)
+                scaled = choose(load(work.stays, (WIDTH * i,)) > 0.5, scaled, one)
             store(work.m, (WIDTH * i,), scaled)
-    store(work.own, (WIDTH * ALONG,), along)
-    store(work.own, (WIDTH * OUTSIDE,), outside)
-    store(work.own, (WIDTH * LENGTH,), length)
+    return s, k, a, b, length
 
 
 @kernel(inline="always", counted=False)
-def begin(plan, lanes, work):
-    """Take the state of the lanes to work on."""
-    for i in range(work.m.size // WIDTH):
-        store(work.m, (WIDTH * i,), load(lanes.m, (WIDTH * i,)))
-        if plan.geometry == RADII:
-            store(work.stays, (WIDTH * i,), load(lanes.kept, (WIDTH * i,)))
-    store(work.own, (WIDTH * ALONG,), load(lanes.s, (0,)))
-    store(work.own, (WIDTH * OUTSIDE,), filled(0.0))
-    store(work.own, (WIDTH * OWN_A,), load(lanes.a, (0,)))
-    store(work.own, (WIDTH * OWN_B,), load(lanes.b, (0,)))
-
-
-@kernel(inline="always", counted=False)
-def commit(plan, lanes, work):
-    """Give the lanes alive their new state."""
-    alive = load(lanes.alive, (0,)) > 0.5
-    store(lanes.s, (0,), choose(alive, load(work.own, (WIDTH * LENGTH,)), load(lanes.s, (0,))))
-    if plan.trained:
-        store(lanes.a, (0,), choose(alive, load(work.own, (WIDTH * OWN_A,)), load(lanes.a, (0,))))
-        store(lanes.b, (0,), choose(alive, load(work.own, (WIDTH * OWN_B,)), load(lanes.b, (0,))))
-    for i in range(work.m.size // WIDTH):
-        store(lanes.m, (WIDTH * i,), choose(alive, load(work.m, (WIDTH * i,)), load(lanes.m, (WIDTH * i,))))
-        if plan.geometry == RADII:
-            store(
-                lanes.kept, (WIDTH * i,), choose(alive, load(work.stays, (WIDTH * i,)), load(lanes.kept, (WIDTH * i,)))
+def take_all(plan, lanes, drawn, first, stop, work, batch, inner):
+    """Steps ``first`` to ``stop`` − 1 of the block; |v|, a and b stay at hand."""
+    P = work.m.size // WIDTH
+    s, a, b = load(lanes.s, (0,)), load(lanes.a, (0,)), load(lanes.b, (0,))
+    for p in range(first, stop):
+        m, kept, length = lanes.m, lanes.kept, s
+        along, outside, own_a, own_b = s, filled(0.0), a, b
+        for _ in range(2 if plan.twice else 1):
+            along, outside, own_a, own_b, length = take_pass(
+                plan, lanes, drawn, p, P, batch, inner, m, kept, along, outside, own_a, own_b, a, work
             )
-
-
-@kernel(inline="always", counted=False)
-def step(plan, lanes, drawn, p, work):
-    """Step p of the block, in all lanes alive."""
-    square = load(drawn.square, (place(drawn, p),))
-    begin(plan, lanes, work)
-    for _ in range(2 if plan.twice else 1):
-        sum_g, sum_c, sum_cc, sum_lam = gather(plan, lanes, drawn, p, work)
-        move(plan, lanes, square, work, sum_g, sum_c, sum_cc, sum_lam)
-    ended = notice(plan, lanes, p, work)
-    commit(plan, lanes, work)
-    if ended > 0:
-        retire(lanes)
+            m, kept = work.m, work.stays
+        ended = notice(plan, lanes, p, work)
+        alive = load(lanes.alive, (0,)) > 0.5
+        s = choose(alive, length, s)
+        if plan.trained:
+            a, b = choose(alive, own_a, a), choose(alive, own_b, b)
+        for i in range(P):
+            store(lanes.m, (WIDTH * i,), choose(alive, load(work.m, (WIDTH * i,)), load(lanes.m, (WIDTH * i,))))
+            if plan.geometry == RADII:
+                new = choose(alive, load(work.stays, (WIDTH * i,)), load(lanes.kept, (WIDTH * i,)))
+                store(lanes.kept, (WIDTH * i,), new)
+        if rarely(ended > 0):
+            retire(lanes)
+    store(lanes.s, (0,), s)
+    store(lanes.a, (0,), a)
+    store(lanes.b, (0,), b)
 
 
 @kernel(counted=False)
 def take_steps(plan, lanes, drawn, first, stop, work):
-    """Steps ``first`` to ``stop`` − 1 of the block."""
-    for p in range(first, stop):
-        step(plan, lanes, drawn, p, work)
+    """Steps ``first`` to ``stop`` − 1 of the block.
+
+    The most common steps are compiled by themselves, in two thirds of the time: their loops over one sample and one
+    look at it are none.
+    """
+    if plan.batch == 1 and not plan.inner:
+        take_all(plan, lanes, drawn, first, stop, work, 1, 0)
+    else:
+        take_all(plan, lanes, drawn, first, stop, work, plan.batch, plan.inner)

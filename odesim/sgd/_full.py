@@ -62,23 +62,27 @@ def exp64(x):
     return (1.0 + r + r * r * p) * np.uint64(power).view(np.float64)
 
 
-@kernel
-def erf_and_slope(x):
-    """σ(x) = erf(x/√2) and σ'(x), from one exponential; absolute error 1e-15.
+@kernel(inline="always")
+def scaled_erfc(u):
+    """e^{u²} erfc u on 0 <= u <= 6.2, of a number or a pack: a polynomial in (u-4)/(u+4).
 
-    erf u = 1 - e^{-u²} g((u-4)/(u+4)), g a polynomial for e^{u²} erfc u on 0 <= u <= 6.2 (the variable of
-    Shepherd and Laframboise, Math. Comp. 36, 1981).
+    The variable is that of Shepherd and Laframboise, Math. Comp. 36, 1981.
     """
-    u = min(abs(x) * ROOT_HALF, FAR)
-    e = exp64(-u * u)
     y = (u - 4.0) / (u + 4.0)
     g = 6.3678968761451450e-06 + y * (1.3300760348301942e-06 + y * 2.8032552481420996e-08)
     g = 7.9757514001554243e-05 + y * (-2.0186549117087490e-05 + y * (1.8202074495653220e-06 + y * g))
     g = -7.9921198919295642e-04 + y * (-2.1751512337993376e-05 + y * g)
     g = 0.031299057773292393 + y * (-0.012843945079641254 + y * (0.0040602401587880133 + y * g))
     g = -0.16425781669961618 + y * (0.10896317737487798 + y * (-0.063107815550445979 + y * g))
-    g = 0.13699945762506115 + y * (-0.25906804876015991 + y * (0.21871967891843621 + y * g))
-    value = 1.0 - e * g
+    return 0.13699945762506115 + y * (-0.25906804876015991 + y * (0.21871967891843621 + y * g))
+
+
+@kernel
+def erf_and_slope(x):
+    """σ(x) = erf(x/√2) and σ'(x), from one exponential; absolute error 1e-15."""
+    u = min(abs(x) * ROOT_HALF, FAR)
+    e = exp64(-u * u)
+    value = 1.0 - e * scaled_erfc(u)
     return math.copysign(value, x), SLOPE_AT_0 * e
 
 

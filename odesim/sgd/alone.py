@@ -84,6 +84,7 @@ def _plan(job: Job) -> Plan:
     two = isinstance(radii, TwoRadii)
     return Plan(
         act=act,
+        recursion=_recursion(act.kind.table.shape[1]),
         source=source,
         twice=rule.twice,
         inner=int(training.reuse in INNER),
@@ -101,6 +102,13 @@ def _plan(job: Job) -> Plan:
         upward=np.array([one.upward for one in job.events], np.int64),
         terminal=np.array([one.terminal for one in job.events], np.int64),
     )
+
+
+def _recursion(columns: int) -> Array:
+    """Return the factors by which normalised Hermite polynomials follow from the two before, for so many degrees."""
+    n = np.arange(columns)
+    scale = 1.0 / np.sqrt(n + 1.0)
+    return np.column_stack([scale, -np.sqrt(n) * scale]).ravel()
 
 
 def _starts(job: Job) -> kernels.Starts:
