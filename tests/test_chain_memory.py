@@ -23,7 +23,6 @@ from odesim import (
 from odesim.job import Job
 from odesim.menu import DYNAMICS
 from odesim.needs import needs, one_after_the_other
-from odesim.sgd import chain_memory
 from odesim.sgd.limits import Sizes
 from odesim.training import TwoRadii
 
@@ -99,8 +98,8 @@ ALONE = {
 def test_the_forecast_of_lone_neurons_is_what_is_allocated(name):
     options = dict(ALONE[name])
     training = Training(eta=1e-4, loss="correlation", batch=options.pop("batch", 1))
-    sizes = Sizes(options["width"], options["dim"], 3, options["seeds"], options.get("points", 2))
-    need = chain_memory.alone_needs(sizes, training, 2, False, True)
+    sizes = {name: options[name] for name in ("width", "dim", "seeds")} | {"points": options.get("points", 2)}
+    need = NeuronChain(threads=2).memory(coordinates=3, training=training, **sizes)
     assert close(measured(NeuronChain(threads=2), training=training, **options), need)
 
 
@@ -125,6 +124,8 @@ def test_the_chain_knows_no_dimension_and_refuses_what_does_not_fit(monkeypatch)
     job = job_of(50, 10**6, seeds=16, points=2, weights=False)
     Chain().check(job)
     monkeypatch.setattr(memory, "physical_memory", lambda: 10**6)
+    with pytest.raises(InputError, match=r"run.seeds=400 with 8 neurons and 99 points needs .*; lower run.points"):
+        NeuronChain().check(job_of(8, 100, seeds=400, points=99, training=Training(eta=0.1, loss="correlation")))
     with pytest.raises(InputError, match=r"network.width=50 with training.batch=1, 16 seeds .* needs .* MB, above 50%"):
         Chain().check(job)
 

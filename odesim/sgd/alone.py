@@ -9,15 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odesim import checks
+from odesim import memory as memories
 from odesim.events import RISK
 from odesim.integrate.events import check_overlaps
 from odesim.job import Job
+from odesim.memory import Memory
 from odesim.sgd import _alone as kernels
 from odesim.sgd._alone_state import FREE, RADII, SPHERE, Plan
+from odesim.sgd.chain_memory import alone_needs
 from odesim.sgd.ensemble import threads_for
 from odesim.sgd.handed import seed_of, shared_of
+from odesim.sgd.limits import Sizes
 from odesim.sgd.replicas import Replicas
-from odesim.training import INNER, TwoRadii
+from odesim.training import INNER, Training, TwoRadii
 from odesim.trajectory import Trajectory
 
 Array = NDArray[np.float64]
@@ -68,13 +72,46 @@ class NeuronChain:
         Raises
         ------
         InputError
-            For Boolean data, the square loss of several neurons, an event on the risk, or training that this chain
-            does not know.
+            For Boolean data, the square loss of several neurons, an event on the risk, training that this chain does
+            not know, or a lack of memory.
         """
-        _check(job)
+        self.check(job)
         replicas = Replicas(job, _plan(job), _starts(job))
         replicas.run(threads_for(job, self.threads))
         return replicas.trajectory("chain of lone neurons")
+
+    def check(self, job: Job) -> None:
+        """Refuse what `simulate` would refuse, before anything is allocated.
+
+        Raises
+        ------
+        InputError
+            As `simulate` does.
+        """
+        _check(job)
+        network, kept = job.network, job.checkpoint is not None
+        sizes = Sizes(network.width, network.dim, job.target.P, job.seeds, job.steps.size)
+        weights = network.weights is not None
+        need = alone_needs(sizes, job.training, self.threads, kept, weights, len(job.events))
+        what = f"run.seeds={job.seeds} with {network.width} neurons and {job.steps.size} points"
+        memories.refuse(what, sum(need.parts.values()), "lower run.points: 2 keep the start, the end and the events")
+
+    def memory(
+        self,
+        *,
+        width: int,
+        dim: int,
+        coordinates: int,
+        training: Training | None = None,
+        seeds: int = 1,
+        points: int = 300,
+        checkpoint: bool = False,
+        weights: bool = True,
+        events: int = 0,
+    ) -> Memory:
+        """Say what a run will need, of so many ``events``, before anything is drawn; else as `Chain.memory`."""
+        sizes = Sizes(width, dim, coordinates, seeds, points)
+        return alone_needs(sizes, training or Training(eta=1.0), self.threads, checkpoint, weights, events)
 
 
 def _plan(job: Job) -> Plan:

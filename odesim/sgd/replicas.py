@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odesim import memory
 from odesim._packs import WIDTH
 from odesim.checkpoints import Record
 from odesim.job import Job
@@ -43,7 +42,6 @@ class Replicas(Ensemble):
         count = job.seeds * job.network.width
         self._size = min(MOST, -(-count // (PARTS * WIDTH)) * WIDTH)
         self._plan, self._starts = plan, starts
-        _check_memory(job, count)
         self._rows = _rows(job, count)
         super().__init__(job, _no_walk, {}, -(-count // self._size))
 
@@ -177,11 +175,3 @@ def _rows(job: Job, count: int) -> kernels.Rows:
 def _part(rows: kernels.Rows, first: int, stop: int) -> kernels.Rows:
     """Return the rows of some replicas, as views."""
     return kernels.Rows(first, *(value[first:stop] for name, value in rows._asdict().items() if name != "first"))
-
-
-def _check_memory(job: Job, count: int) -> None:
-    """Refuse, before anything is allocated, what may not fit."""
-    kept = job.checkpoint is not None
-    need = 8 * count * (job.steps.size * (2 * job.target.P + 8) * (1 + kept) + len(job.events) + job.target.P + 4)
-    what = f"run.seeds={job.seeds} with {job.network.width} neurons and {job.steps.size} points"
-    memory.refuse(what, need, "lower run.points: 2 keep the start, the end and the events")
