@@ -66,16 +66,23 @@ def test_the_textbook_example():
     assert found.survival([6, 10, 23]) == pytest.approx([0.857, 0.753, 0.448], abs=5e-4)
 
 
-@pytest.mark.slow
+BIAS = 0.01
+"""How far coverage may be from what an interval says of sixty runs, on a scale where Greenwood's formula is no more."""
+
+
 @pytest.mark.parametrize("censoring", [0.2, 0.9, 3.0])
 def test_the_interval_covers_the_median_as_often_as_it_says(censoring):
-    rng, hits, count = np.random.default_rng(1), 0, 2000
+    """Within three standard errors and BIAS; where most runs are censored first, it has no upper end and covers more."""
+    rng, hits, open_ended, count = np.random.default_rng(1), 0, 0, 1000
     for _ in range(count):
         times = rng.exponential(1 / math.log(2), 60)
         ends = np.minimum(3.0, rng.exponential(1 / censoring, 60))
         low, high = EscapeSteps(np.minimum(times, ends), times <= ends).interval()
         hits += (low is None or low <= 1.0) and (high is None or high >= 1.0)
-    assert hits / count == pytest.approx(0.95, abs=0.02)
+        open_ended += high is None
+    room = 3 * math.sqrt(0.95 * 0.05 / count) + BIAS
+    assert hits / count > 0.95 - room
+    assert hits / count < 0.95 + room or open_ended > count / 2
 
 
 def trajectory_of(risk, status=None, events=None, steps=(0, 10, 100)):
