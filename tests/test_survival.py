@@ -72,7 +72,7 @@ BIAS = 0.01
 
 @pytest.mark.parametrize("censoring", [0.2, 0.9, 3.0])
 def test_the_interval_covers_the_median_as_often_as_it_says(censoring):
-    """Within three standard errors and BIAS; where most runs are censored first, it has no upper end and covers more."""
+    """Within three standard errors and BIAS; where most runs are censored it has no upper end, and covers more."""
     rng, hits, open_ended, count = np.random.default_rng(1), 0, 0, 1000
     for _ in range(count):
         times = rng.exponential(1 / math.log(2), 60)
