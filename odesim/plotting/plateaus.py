@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 RISK_LABEL = "population risk  ½E[(h − f)²]"
 LABEL_GAP = 0.055
 """Least distance of two labels at the right margin, as a share of the axis."""
+NOTE_WIDTH = 0.15
+"""Width of a plateau, as a share of the axis, that holds two words."""
 
 
 def plot_plateaus(
@@ -101,6 +103,9 @@ def draw_levels(ax: Axes, path: LeapPath) -> None:
 
 def shade(ax: Axes, plateaus: list[Plateau], *, predicted: bool = True) -> None:
     """Shade each plateau and write its level: above it, or below where no term predicts it and there is room."""
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=2.5, foreground="white", alpha=0.8)]  # curves may run through it
     for k, one in enumerate(plateaus):
         left, right = max(one.start_step, 0.5), one.end_step
         label = None if k else "detected plateau"
@@ -108,13 +113,15 @@ def shade(ax: Axes, plateaus: list[Plateau], *, predicted: bool = True) -> None:
         surprise = predicted and one.matched is None
         note = f"{one.level:.2f}" + ("\nnot predicted" if surprise else "")
         below = surprise and one.level > 0.15 * max(each.level for each in plateaus)
-        left = max(left, ax.get_xlim()[0])
-        at_end = one.kind == "final"
-        x = right if at_end or below else np.sqrt(left * right)
+        low, high = ax.get_xlim()
+        left, at_end = max(left, low), one.kind == "final"
+        # a note wider than its plateau goes out on the left, where the curve is still above it
+        flush = at_end or (below and np.log(right / left) < NOTE_WIDTH * np.log(high / low))
+        x = right if flush else np.sqrt(left * right)
         ax.annotate(
             note, (x, one.level), xytext=(-3 * at_end, -7 if below else 7),
-            textcoords="offset points", ha="right" if at_end or below else "center",
-            va="top" if below else "bottom", fontsize=SMALL, color=INK, zorder=6,
+            textcoords="offset points", ha="right" if flush else "center",
+            va="top" if below else "bottom", fontsize=SMALL, color=INK, zorder=7, path_effects=outline,
         )  # fmt: skip
 
 
