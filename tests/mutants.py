@@ -1080,7 +1080,11 @@ MUTANTS = [
         "variance for standard deviation",
     ),
     Mutant(
-        "sgd/_labels.py", "draw_group(seed, LABELS,", "draw_group(seed, INPUTS,", LITERAL, "noise tied to the inputs"
+        "sgd/_labels.py",
+        "draw_group(seed, LABELS,",
+        "draw_group(seed, np.uint32(0),",
+        LITERAL,
+        "noise tied to the inputs",
     ),
     Mutant(
         "sgd/_sweep.py",

@@ -140,13 +140,13 @@ def test_all_methods_give_the_same_flow(name):
 
 @pytest.mark.parametrize("method", ["dopri5", "dop853", "rock4", "rodas", "auto"])
 def test_the_layerwise_rule_finds_its_releases_by_every_method(method):
-    """Events inside steps on the dense output of each kind of step."""
+    """Events inside steps on the dense output of each kind of step, where no output has asked for it before."""
     network = od.Network.random(TARGET, width=2, dim=50, second_layer=1.0, rng=1)
     training = od.Training(eta=0.01, eta_a=0, geometry=od.TwoRadii(0.35, 0.6))
     release, last = [], []
     for one in ("tsitouras", method):
         flow = od.CorrelationFlow(method=one, rtol=1e-9, atol=1e-11)
-        out = od.run(flow, TARGET, network, training, steps=3000, points=30)
+        out = od.run(flow, TARGET, network, training, steps=3000, points=3)
         release.append(out.events["release"])
         last.append(out.m[-1])
     assert np.isfinite(release[0]).any()
