@@ -56,6 +56,7 @@ def test_committed_notebook_is_executed_clean_and_small(path):
 @each
 def test_notebook_runs_in_quick_mode(path, monkeypatch):
     monkeypatch.setenv("ODESIM_QUICK", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the package that is tested here, whose kernels are in the cache
     monkeypatch.delenv("MPLBACKEND", raising=False)  # pictures go into the notebook
     notebook = nbformat.read(path, as_version=4)
     for cell in code_cells(notebook):
