@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from test_sgd import ALL, BOOLEAN, STAIRS, make_job, twin
 
+from odesim.checks import InputError
 from odesim.flows.overlap import risk_of
 from odesim.job import Job
 from odesim.network import Network
+from odesim.sgd.chain import Chain
 from odesim.sgd.full import SGD
 from odesim.targets.series import Target
 from odesim.training import REUSES, Training
@@ -57,6 +59,16 @@ def test_every_activation_follows_every_rule(activation, rule):
         training = dataclasses.replace(training, eta_a=0.001, eta_b=0.001, rho=training.rho and 0.001)
     job = make_job([0, 30], activation=activation, biases=0.5, training=training)
     assert_ends_with_the_twin(job)
+
+
+@pytest.mark.parametrize("dynamics", [SGD(), Chain()], ids=["sgd", "chain"])
+def test_a_sphere_of_two_points_has_no_step_of_given_length(dynamics):
+    target = Target.parse("z1")
+    network = Network.from_weights(target, np.eye(1), np.ones(1))
+    training = Training(eta=0.1, geometry="sphere", normalised=True)
+    job = Job(target, network, training, np.array([0, 1]), 1, np.random.SeedSequence(0))
+    with pytest.raises(InputError, match=r"network\.dim=1 has no tangent"):
+        dynamics.simulate(job)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -11,7 +11,7 @@ from odesim import checks
 from odesim.job import Job
 from odesim.network import Network
 from odesim.sgd._full import gram_of_rows
-from odesim.sgd.limits import padded
+from odesim.sgd.limits import check_tangent, padded
 from odesim.training import TwoRadii
 
 Array = NDArray[np.float64]
@@ -50,6 +50,7 @@ def _check_lengths(job: Job) -> None:
         raise checks.InputError(
             f"training.decay_w={training.decay_w:g} does nothing on the sphere; give 0, or geometry='free'"
         )
+    check_tangent(job)
     lengths = lengths_of(job.network)
     if not (lengths > 0).all():
         raise checks.InputError(

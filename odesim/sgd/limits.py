@@ -104,16 +104,21 @@ def check_sphere(job: Job) -> None:
         raise checks.InputError(
             f"training.decay_w={job.training.decay_w:g} does nothing on the sphere; give 0, or geometry='free'"
         )
-    if job.training.normalised and job.network.dim == 1:
-        raise checks.InputError(
-            "training.normalised=True, but the sphere of network.dim=1 has no tangent to step along; "
-            "give another dim, or False"
-        )
+    check_tangent(job)
     squares = (job.network.m**2).sum(axis=1) + job.network.residual_norms
     if not (squares > 0).all():
         raise checks.InputError(
             f"network.weights of neuron {int(np.argmin(squares))} have length 0 and no place on the sphere; "
             "start from another vector"
+        )
+
+
+def check_tangent(job: Job) -> None:
+    """Refuse a step of given length on a sphere that is two points."""
+    if job.training.normalised and job.network.dim == 1:
+        raise checks.InputError(
+            "training.normalised=True, but the sphere of network.dim=1 has no tangent to step along; "
+            "give another dim, or False"
         )
 
 
